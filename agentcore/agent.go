@@ -1,0 +1,487 @@
+// Package agentcore is the agent: the set of shares, their supervisors and
+// their events.
+//
+// It must not know who asks (the command line, the tray, a page) or how what it
+// says is shown.
+package agentcore
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"sharetray/agentcore/link"
+	"sharetray/agentcore/mailbox"
+	"sharetray/agentcore/problem"
+	"sharetray/agentcore/share"
+	"sharetray/agentcore/store"
+	"sharetray/agentcore/supervise"
+	"sharetray/platform"
+)
+
+// Options are what Start needs besides places.
+type Options struct {
+	Version string
+	Exe     string // this program: share processes are started from it
+	Log     *slog.Logger
+}
+
+// ShareProcessRole is the first argument that makes this program a share process.
+const ShareProcessRole = "share-process"
+
+// Agent supervises the shares of one user. Its state belongs to one goroutine,
+// which runs what the methods send it; changes on disk are made one at a time.
+type Agent struct {
+	paths    Paths
+	opt      Options
+	settings store.Settings
+	since    time.Time
+
+	lock     *flock.Flock
+	store    *store.Store
+	pool     *supervise.Pool
+	mail     *mailbox.Box[func(*set)]
+	changing sync.Mutex // held while the files of shares are changed or reread
+	cancel   context.CancelFunc
+	quit     chan struct{} // closed by Quit
+	quitOnce sync.Once
+	done     chan struct{}
+}
+
+// Start takes the lock, so that there is one agent, and brings up the shares.
+// The error has code problem.Exists when another agent has the lock.
+func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
+	for _, dir := range []string{paths.State, paths.Logs, paths.Links, filepath.Dir(paths.Control)} {
+		if err := platform.PrivateDir(dir); err != nil {
+			return nil, problem.New(problem.Conflict, "a private folder can't be had: %w; make it yours alone, or remove it", err)
+		}
+	}
+	lock := flock.New(paths.Lock)
+	if err := takeLock(lock); err != nil {
+		return nil, err
+	}
+	settings, err := store.LoadSettings(paths.Settings)
+	if err != nil {
+		opt.Log.Warn("the settings can't be used, the defaults are in force", "error", err)
+	}
+	shares, err := store.Open(paths.Shares)
+	if err != nil {
+		lock.Unlock()
+		return nil, err
+	}
+	sweep(paths.Links)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a := &Agent{
+		paths: paths, opt: opt, settings: settings, since: time.Now(),
+		lock: lock, store: shares, mail: mailbox.New[func(*set)](), cancel: cancel,
+		quit: make(chan struct{}), done: make(chan struct{}),
+		pool: supervise.NewPool(ctx, supervise.Launch{
+			Exe: opt.Exe, Role: ShareProcessRole, Links: paths.Links, Version: opt.Version,
+		}, settings.Standby, opt.Log),
+	}
+	go a.run()
+	if err := a.reload(); err != nil {
+		a.Quit()
+		<-a.done
+		return nil, err
+	}
+	go a.watch(ctx)
+	return a, nil
+}
+
+// takeLock fails at once when another agent has the lock, and says which.
+func takeLock(lock *flock.Flock) error {
+	got, err := lock.TryLock()
+	if err != nil {
+		return problem.New(problem.Internal, "the lock %s can't be taken: %w", lock.Path(), err)
+	}
+	if !got {
+		who := ""
+		if b, err := os.ReadFile(lock.Path()); err == nil && len(b) > 0 {
+			who = " (pid " + strings.TrimSpace(string(b)) + ")"
+		}
+		return problem.New(problem.Exists, "an agent is running already%s: see its shares with sharetray list", who)
+	}
+	// The pid is a help for people, not the lock: that ends with the process.
+	return os.WriteFile(lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
+}
+
+// sweep removes the links of share processes that are no more. The lock is
+// held, so none can be of a process that this agent has started.
+func sweep(links string) {
+	entries, err := os.ReadDir(links)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		path := filepath.Join(links, e.Name())
+		if c, err := platform.DialControl(context.Background(), path); err == nil {
+			c.Close() // it drains and cleans up after itself
+		} else if platform.IsNobodyThere(err) {
+			os.Remove(path)
+		}
+	}
+}
+
+// Done is closed when the agent has ended, and nothing of it runs any more.
+func (a *Agent) Done() <-chan struct{} { return a.done }
+
+// Quitting is closed when the agent begins to end.
+func (a *Agent) Quitting() <-chan struct{} { return a.quit }
+
+// Settings returns the settings in force.
+func (a *Agent) Settings() store.Settings { return a.settings }
+
+// Info says which agent this is.
+func (a *Agent) Info() Info {
+	return Info{Version: a.opt.Version, PID: os.Getpid(), Since: a.since,
+		Config: filepath.Dir(a.paths.Shares), State: a.paths.State}
+}
+
+// Quit begins the orderly end: all shares are stopped, then the agent ends. What
+// was shared is shared again by the next agent.
+func (a *Agent) Quit() { a.quitOnce.Do(func() { close(a.quit) }) }
+
+// watch rereads the files when somebody else changes them.
+func (a *Agent) watch(ctx context.Context) {
+	changes, err := a.store.Watch(ctx)
+	if err != nil {
+		a.opt.Log.Error("edits of share files are not seen before the next start", "error", err)
+		return
+	}
+	for range changes {
+		if err := a.reload(); err != nil {
+			a.opt.Log.Error("the share files can't be read", "error", err)
+		}
+	}
+}
+
+// reload reads the files and brings the supervisors in line with them.
+func (a *Agent) reload() error {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	return a.reloadLocked()
+}
+
+func (a *Agent) reloadLocked() error {
+	entries, err := a.store.Load()
+	if err != nil {
+		return err
+	}
+	taken := map[uint16]bool{}
+	for _, e := range entries {
+		taken[e.Share.Port] = true
+	}
+	for i, e := range entries {
+		if e.Err != nil || e.Share.Port != 0 {
+			continue
+		}
+		// Written by hand, without a port: it gets one for life.
+		port, err := freePort(e.Share, taken)
+		if err == nil {
+			taken[port] = true
+			entries[i].Share, err = a.store.Update(e.Share.Name, map[string]string{"port": strconv.Itoa(int(port))})
+		}
+		entries[i].Err = err
+	}
+	a.do(func(s *set) { s.reconcile(entries) })
+	return nil
+}
+
+// do runs f on the agent's goroutine and waits for it. After the agent's end it
+// does nothing.
+func (a *Agent) do(f func(*set)) {
+	ran := make(chan struct{})
+	a.mail.Put(func(s *set) {
+		f(s)
+		close(ran)
+	})
+	select {
+	case <-ran:
+	case <-a.done:
+	}
+}
+
+// run is the agent's goroutine.
+func (a *Agent) run() {
+	s := &set{agent: a, members: map[string]*member{}}
+	quit := a.quit
+	for !s.ended() {
+		select {
+		case <-a.mail.Ready():
+			for _, f := range a.mail.Take() {
+				f(s)
+			}
+		case <-quit:
+			quit = nil
+			s.stopAll()
+		}
+	}
+	a.cancel()
+	<-a.pool.Done()
+	s.closeSubscribers()
+	if err := a.lock.Unlock(); err != nil {
+		a.opt.Log.Warn("the lock could not be given back", "error", err)
+	}
+	os.Remove(a.paths.Lock)
+	close(a.done)
+}
+
+// logOf says where a share's process logs.
+func (a *Agent) logOf(sh share.Share) link.Log {
+	return link.Log{Path: a.logPath(sh.Name.String()), MaxBytes: a.settings.Logs.MaxBytes, Keep: a.settings.Logs.Keep}
+}
+
+func (a *Agent) logPath(name string) string { return filepath.Join(a.paths.Logs, name, "log") }
+
+// List returns the status of every share, by name.
+func (a *Agent) List() []Status {
+	list := []Status{}
+	a.do(func(s *set) { list = s.list() })
+	return list
+}
+
+// Get returns the status of one share.
+func (a *Agent) Get(name string) (Status, error) {
+	var status Status
+	err := error(noSuchShare(name))
+	a.do(func(s *set) {
+		if m := s.find(name); m != nil {
+			status, err = m.status(), nil
+		}
+	})
+	return status, err
+}
+
+// LogPath returns the path of a share's newest log file.
+func (a *Agent) LogPath(name string) (string, error) {
+	status, err := a.Get(name)
+	return a.logPath(status.Name), err
+}
+
+// Subscribe returns the shares as they are, and from then on each event. The
+// channel is closed when the agent ends or the reader is too slow; cancel ends
+// it too.
+func (a *Agent) Subscribe() (now []Status, events <-chan Event, cancel func()) {
+	ch := make(chan Event, 256)
+	subscribed := false
+	a.do(func(s *set) {
+		now, subscribed = s.list(), true
+		s.subscribers = append(s.subscribers, ch)
+	})
+	if !subscribed {
+		close(ch)
+	}
+	return now, ch, func() { a.do(func(s *set) { s.unsubscribe(ch) }) }
+}
+
+func noSuchShare(name string) *problem.Problem {
+	return problem.New(problem.NotFound, "there is no share named %q: see them with sharetray list", name)
+}
+
+// set is what the agent's goroutine owns.
+type set struct {
+	agent       *Agent
+	members     map[string]*member // by file name, as declared
+	subscribers []chan Event
+	quitting    bool
+}
+
+// member is one share in the set.
+type member struct {
+	name       string
+	file       string
+	share      share.Share
+	known      bool // share holds a good declaration
+	declared   bool // there is a file for it
+	supervisor *supervise.Supervisor
+	last       supervise.Report
+}
+
+func (s *set) ended() bool { return s.quitting && len(s.members) == 0 }
+
+func (s *set) stopAll() {
+	s.quitting = true
+	for _, m := range s.members {
+		m.supervisor.Post(supervise.Event{Kind: supervise.Stop, Final: true}, nil)
+	}
+}
+
+func (s *set) find(name string) *member {
+	if m := s.members[name]; m != nil {
+		return m
+	}
+	for _, m := range s.members {
+		if strings.EqualFold(m.name, name) {
+			return m
+		}
+	}
+	return nil
+}
+
+func (s *set) list() []Status {
+	list := make([]Status, 0, len(s.members))
+	for _, m := range s.members {
+		list = append(list, m.status())
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	return list
+}
+
+// reconcile brings the members in line with the files.
+func (s *set) reconcile(entries []store.Entry) {
+	if s.quitting {
+		return
+	}
+	seen := map[string]bool{}
+	for _, e := range entries {
+		seen[e.Name] = true
+		m := s.members[e.Name]
+		if m != nil && !m.declared {
+			continue // its namesake is on its way out; reconciled again when it is gone
+		}
+		if m == nil {
+			m = s.add(e)
+		}
+		m.file = e.File
+		if e.Err != nil {
+			m.supervisor.Post(supervise.Event{Kind: supervise.Spoil, Reason: problem.Sentence(e.Err)}, nil)
+			continue
+		}
+		m.declare(e.Share)
+	}
+	for name, m := range s.members {
+		if !seen[name] && m.declared {
+			m.declared = false
+			m.supervisor.Post(supervise.Event{Kind: supervise.Stop, Final: true}, nil)
+		}
+	}
+}
+
+func (s *set) add(e store.Entry) *member {
+	m := &member{name: e.Name, declared: true}
+	m.last = supervise.Report{State: supervise.New(time.Now())}
+	m.supervisor = supervise.NewSupervisor(supervise.Config{
+		Policy: policy(s.agent.settings), Pool: s.agent.pool, Log: s.agent.logOf,
+		Logger: s.agent.opt.Log,
+		Report: func(r supervise.Report) {
+			s.agent.mail.Put(func(s *set) { s.hear(m, r) })
+		},
+	})
+	s.members[e.Name] = m
+	return m
+}
+
+// declare tells the supervisor what the file says now, if it says anything new.
+func (m *member) declare(sh share.Share) {
+	old, first := m.share, !m.known
+	if !first && old == sh && m.last.State.Spoiled == "" {
+		return
+	}
+	m.share, m.known = sh, true
+	m.supervisor.Post(supervise.Event{Kind: supervise.Declare, StopGrace: sh.StopGrace,
+		Roll: first || needsRoll(old, sh)}, &sh)
+	switch {
+	case first && !sh.Paused, old.Paused && !sh.Paused:
+		m.supervisor.Post(supervise.Event{Kind: supervise.Start}, nil)
+	case !first && sh.Paused && !old.Paused:
+		m.supervisor.Post(supervise.Event{Kind: supervise.Stop}, nil)
+	}
+}
+
+// needsRoll reports whether the share process must be told of the change: some
+// of what is declared is for the agent alone.
+func needsRoll(old, sh share.Share) bool {
+	old.Paused, old.Notify, old.StopGrace = sh.Paused, sh.Notify, sh.StopGrace
+	return old != sh
+}
+
+// hear takes what a supervisor says.
+func (s *set) hear(m *member, r supervise.Report) {
+	m.last = r
+	now := time.Now()
+	if r.Gone {
+		delete(s.members, m.name)
+		if !m.declared {
+			removeLogs(s.agent, m.name)
+			s.publish(Event{Type: Removed, Time: now, Share: m.status()})
+			go func() { _ = s.agent.reload() }() // a new file of that name may have waited
+		}
+		return
+	}
+	status := m.status()
+	for _, n := range r.Notices {
+		s.publish(Event{Type: EventType(n.Kind), Time: now, Share: status, Cause: n.Cause, Downtime: n.Downtime})
+	}
+	s.publish(Event{Type: Changed, Time: now, Share: status})
+}
+
+func removeLogs(a *Agent, name string) {
+	if err := os.RemoveAll(filepath.Dir(a.logPath(name))); err != nil {
+		a.opt.Log.Warn("the logs of a removed share remain", "share", name, "error", err)
+	}
+}
+
+func (s *set) publish(e Event) {
+	kept := s.subscribers[:0]
+	for _, ch := range s.subscribers {
+		select {
+		case ch <- e:
+			kept = append(kept, ch)
+		default:
+			close(ch) // too slow: it subscribes anew and sees the present
+		}
+	}
+	clear(s.subscribers[len(kept):])
+	s.subscribers = kept
+}
+
+func (s *set) unsubscribe(ch chan Event) {
+	for i, c := range s.subscribers {
+		if c == ch {
+			s.subscribers = append(s.subscribers[:i], s.subscribers[i+1:]...)
+			close(ch)
+			return
+		}
+	}
+}
+
+func (s *set) closeSubscribers() {
+	for _, ch := range s.subscribers {
+		close(ch)
+	}
+	s.subscribers = nil
+}
+
+func policy(set store.Settings) supervise.Policy {
+	p := supervise.DefaultPolicy()
+	p.MinReady, p.BackoffMin, p.BackoffMax = set.Restart.MinReady, set.Restart.BackoffMin, set.Restart.BackoffMax
+	p.ForgetAfter, p.GiveUpAfter = set.Restart.ForgetAfter, set.Restart.GiveUpAfter
+	p.PingEvery, p.PingTimeout = set.Health.PingEvery, set.Health.PingTimeout
+	p.ProbeEvery, p.ProbeTimeout, p.Misses = set.Health.ProbeEvery, set.Health.ProbeTimeout, set.Health.Misses
+	p.RollLimit = set.Drain.RollLimit
+	return p
+}
+
+// errStillBusy is what a caller gets whose patience ends before the share is up.
+func errStillBusy(name string, st supervise.State, err error) error {
+	_, _, reason := st.View()
+	if reason != "" {
+		reason = ": " + reason
+	}
+	return problem.New(problem.Conflict, "the share %s is not ready yet%s; see sharetray logs %s (%w)", name, reason, name, err)
+}
+
+// canceled reports whether err is a caller's own end of patience.
+func canceled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,84 @@
+// Package control is the local API of an agent: HTTP over a socket that only
+// its user can reach. The commands and the dashboard speak it.
+//
+// It must not know how shares are run (it asks an Agent) nor how answers are
+// shown.
+//
+//	GET    /v1/agent                 agentcore.Info
+//	GET    /v1/shares                every share's Status
+//	POST   /v1/shares                add one: agentcore.NewShare
+//	GET    /v1/shares/{name}         one share's Status
+//	PATCH  /v1/shares/{name}         change it: {"key": "value", …}
+//	DELETE /v1/shares/{name}         remove it
+//	POST   /v1/shares/{name}/start   and /stop, /restart
+//	GET    /v1/shares/{name}/log     plain bytes; ?n= lines, ?follow=1
+//	GET    /v1/events                lines of JSON, as long as one listens
+//	POST   /v1/quit                  ends the agent; the answer ends when it has
+//
+// An answer that is not a success is a JSON object of code and sentence, as
+// package problem has them.
+package control
+
+import (
+	"context"
+	"net/http"
+
+	"sharetray/agentcore"
+	"sharetray/agentcore/problem"
+)
+
+// Agent is what is controlled.
+type Agent interface {
+	Info() agentcore.Info
+	List() []agentcore.Status
+	Get(name string) (agentcore.Status, error)
+	Add(context.Context, agentcore.NewShare) (agentcore.Status, error)
+	Set(ctx context.Context, name string, changes map[string]string) (agentcore.Status, error)
+	Start(ctx context.Context, name string) (agentcore.Status, error)
+	Stop(ctx context.Context, name string) (agentcore.Status, error)
+	Restart(ctx context.Context, name string) (agentcore.Status, error)
+	Remove(ctx context.Context, name string) error
+	LogPath(name string) (string, error)
+
+	// Subscribe returns what is now and what happens from then on. The channel
+	// of a reader that is too slow is closed.
+	Subscribe() (now []agentcore.Status, events <-chan agentcore.Event, cancel func())
+
+	// Quit begins the orderly end and returns at once.
+	Quit()
+}
+
+// maxBody bounds what a request may carry, in bytes.
+const maxBody = 64 << 10
+
+// maxLogLines bounds how many old lines of a log can be asked for.
+const maxLogLines = 100_000
+
+// fault is a problem on its way to the client.
+type fault struct {
+	Code     problem.Code `json:"code"`
+	Sentence string       `json:"sentence"`
+}
+
+// line is one line of the event stream: a snapshot (the first line, and after
+// events were missed), an event, or neither: a sign of life.
+type line struct {
+	Snapshot []agentcore.Status `json:"snapshot,omitzero"`
+	Event    *agentcore.Event   `json:"event,omitempty"`
+}
+
+func httpStatus(code problem.Code) int {
+	switch code {
+	case problem.Invalid:
+		return http.StatusBadRequest
+	case problem.NotFound:
+		return http.StatusNotFound
+	case problem.Exists, problem.Conflict:
+		return http.StatusConflict
+	case problem.Unavailable:
+		return http.StatusServiceUnavailable
+	case problem.Unsupported:
+		return http.StatusNotImplemented
+	}
+	return http.StatusInternalServerError
+}

@@ -1,0 +1,251 @@
+// Package notice decides what is worth telling the user on the desktop, and in
+// what words: a share crashed and is back, has failed, can't have its port. It
+// turns a stream of events into few messages; a crash loop is one a minute.
+//
+// It must not know how messages are shown.
+package notice
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"sharetray/agentcore"
+	"sharetray/agentcore/supervise"
+)
+
+// Note is one message.
+type Note struct {
+	ID     string // the same for all messages about one share: the newest replaces the others
+	Share  string
+	Title  string
+	Body   string
+	Urgent bool
+}
+
+const (
+	// window is how long a share is silent about a kind of trouble after it was told.
+	window = time.Minute
+	// patience is how long a crash may be mended before it is told as not mended.
+	patience = 10 * time.Second
+)
+
+// record is what is remembered of one share between messages. The zero value
+// is a share of which nothing has been told.
+type record struct {
+	crashes  int           // since the last message about crashes
+	first    time.Time     // of these crashes
+	cause    string        // of the last crash
+	downtime time.Duration // after the last crash
+	down     bool          // crashed, and not back since
+	saidDown bool          // the last message said that it is not back
+
+	crashTold, failTold, blockTold time.Time // when last told; zero: never
+
+	failed     *agentcore.Status // a failure that waits for its minute
+	blocked    *agentcore.Status // the same for a taken port
+	blockWords string            // what was last told of the port: the same is not told twice
+	wanted     bool              // the share's own setting
+}
+
+// step is one event in the life of one share's record.
+func step(r record, e agentcore.Event, now time.Time) (record, []Note) {
+	st := e.Share
+	r.wanted = st.Notify
+	switch e.Type {
+	case agentcore.Crashed:
+		if r.crashes == 0 {
+			r.first = now
+		}
+		r.crashes, r.cause, r.down = r.crashes+1, e.Cause, true
+	case agentcore.Recovered:
+		r = r.well()
+		r.down, r.downtime = false, e.Downtime
+	case agentcore.Failed:
+		r.failed = &st
+		r.crashes, r.down, r.saidDown = 0, false, false // its reason tells more
+	case agentcore.Blocked:
+		if st.LastError != r.blockWords {
+			r.blocked = &st
+		}
+	case agentcore.Changed:
+		switch st.State {
+		case supervise.Ready:
+			r = r.well()
+		case supervise.Stopped, supervise.Stopping: // by the user, who knows
+			r = record{crashTold: r.crashTold, failTold: r.failTold, blockTold: r.blockTold, wanted: r.wanted}
+		}
+	}
+	return tick(r, st.Name, now)
+}
+
+// well forgets the failures that are over. (A crash is over with Recovered only,
+// which knows how long it took.)
+func (r record) well() record {
+	r.failed, r.blocked, r.blockWords = nil, nil, ""
+	return r
+}
+
+// due says when tick must be called next; zero when there is nothing to tell.
+func (r record) due() time.Time {
+	var next time.Time
+	at := func(t time.Time) {
+		if next.IsZero() || t.Before(next) {
+			next = t
+		}
+	}
+	after := func(told time.Time) time.Time {
+		if told.IsZero() {
+			return time.Time{}.Add(1) // at once, yet not zero
+		}
+		return told.Add(window)
+	}
+	if r.crashes > 0 || r.saidDown && !r.down {
+		t := after(r.crashTold)
+		if mended := r.first.Add(patience); r.down && t.Before(mended) {
+			t = mended
+		}
+		at(t)
+	}
+	if r.failed != nil {
+		at(after(r.failTold))
+	}
+	if r.blocked != nil {
+		at(after(r.blockTold))
+	}
+	return next
+}
+
+// tick tells what is due at now.
+func tick(r record, name string, now time.Time) (record, []Note) {
+	var out []Note
+	for due := r.due(); !due.IsZero() && !due.After(now); due = r.due() {
+		var n Note
+		r, n = r.tell(name, now)
+		if r.wanted {
+			out = append(out, n)
+		}
+	}
+	return r, out
+}
+
+// tell makes the one message that is due, the gravest first.
+func (r record) tell(name string, now time.Time) (record, Note) {
+	n := Note{ID: "share:" + name, Share: name}
+	late := func(told time.Time) bool { return told.IsZero() || !told.Add(window).After(now) }
+	switch {
+	case r.failed != nil && late(r.failTold):
+		n.Title = Name(name) + " has failed"
+		n.Body = sentence(r.failed.LastError) + "\nStart it again with: sharetray start " + quoted(name)
+		n.Urgent = true
+		r.failed, r.failTold = nil, now
+	case r.blocked != nil && late(r.blockTold):
+		n.Title = Name(name) + " can't have its port"
+		n.Body = sentence(r.blocked.LastError) + "\nIt goes up by itself when the port is free."
+		r.blockWords = r.blocked.LastError
+		r.blocked, r.blockTold = nil, now
+	default:
+		n.Title, n.Body = r.crashWords(Name(name), now)
+		r.crashes, r.saidDown, r.crashTold = 0, r.down, now
+	}
+	return r, n
+}
+
+// crashWords is the message about crashes, such as "Photos crashed and is
+// back", "Killed by signal 9; it was away for 0.01 s."
+func (r record) crashWords(name string, now time.Time) (title, body string) {
+	cause := r.cause
+	if cause == "" {
+		cause = "its process ended unasked"
+	}
+	outcome, ending := "and is back", "it was away for "+away(r.downtime)
+	if r.down {
+		outcome, ending = "and is not back yet", "it is being started again"
+	}
+	body = sentence(cause + "; " + ending)
+	switch {
+	case r.crashes == 0:
+		return name + " is back", sentence("it was away for " + away(r.downtime))
+	case r.crashes == 1:
+		return name + " crashed " + outcome, body
+	}
+	title = fmt.Sprintf("%s crashed %d times", name, r.crashes)
+	if now.Sub(r.first) <= window {
+		title += " in the last minute"
+	}
+	if r.down {
+		return title, sentence("the last time: " + cause + "; it is not back yet")
+	}
+	return title, sentence("the last time: " + cause + "; it is up")
+}
+
+// Run turns events into messages until events is closed or ctx ends. enabled is
+// the setting for all shares, asked for each message. send may take its time:
+// Run goes on reading, and of what piles up meanwhile keeps the newest message
+// of each share.
+func Run(ctx context.Context, events <-chan agentcore.Event, enabled func() bool, send func(Note)) {
+	records := map[string]record{}
+	var waiting []Note
+	sent := make(chan struct{}, 1)
+	sending := false
+	defer func() {
+		if sending {
+			<-sent
+		}
+	}()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+
+	put := func(name string, r record, notes []Note) {
+		records[name] = r
+		for _, n := range notes {
+			waiting = slices.DeleteFunc(waiting, func(w Note) bool { return w.ID == n.ID })
+			waiting = append(waiting, n)
+		}
+	}
+	for {
+		for !sending && len(waiting) > 0 {
+			n := waiting[0]
+			waiting = waiting[1:]
+			if enabled() {
+				sending = true
+				go func() { send(n); sent <- struct{}{} }()
+			}
+		}
+		timer.Reset(untilDue(records, time.Now()))
+		select {
+		case <-ctx.Done():
+			return
+		case e, ok := <-events:
+			switch {
+			case !ok:
+				return
+			case e.Type == agentcore.Removed:
+				delete(records, e.Share.Name)
+			default:
+				r, notes := step(records[e.Share.Name], e, time.Now())
+				put(e.Share.Name, r, notes)
+			}
+		case <-timer.C:
+			for name, r := range maps.Clone(records) {
+				r, notes := tick(r, name, time.Now())
+				put(name, r, notes)
+			}
+		case <-sent:
+			sending = false
+		}
+	}
+}
+
+// untilDue is how long nothing has to be told if nothing happens.
+func untilDue(records map[string]record, now time.Time) time.Duration {
+	wait := time.Hour
+	for _, r := range records {
+		if due := r.due(); !due.IsZero() {
+			wait = min(wait, max(0, due.Sub(now)))
+		}
+	}
+	return wait
+}

@@ -1,0 +1,162 @@
+package notice
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"sharetray/agentcore"
+	"sharetray/agentcore/share"
+	"sharetray/agentcore/supervise"
+)
+
+// nameLength is how much of a share's name is shown where room is scarce.
+const nameLength = 40
+
+// Name is a share's name as people are shown it in a line of text: shortened in
+// its middle, and kept from turning the text around it when it is written from
+// right to left.
+func Name(name string) string {
+	r := oneLine(name)
+	if len(r) > nameLength {
+		r = shorten(r, nameLength/2, nameLength/2-1)
+	}
+	name = string(r)
+	if strings.ContainsFunc(name, rightToLeft) {
+		// The mark is for those who take a line's direction from its first
+		// letter, isolated or not. Then: first strong isolate … pop.
+		return "\u200e\u2068" + name + "\u2069"
+	}
+	return name
+}
+
+// Line makes text one line of at most limit characters: what is too long loses
+// its end, what would break or turn the line is taken out.
+func Line(text string, limit int) string {
+	r := oneLine(text)
+	if len(r) > limit {
+		r = shorten(r, limit-1, 0)
+	}
+	return string(r)
+}
+
+func oneLine(text string) []rune {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, text)
+	return []rune(strings.Join(strings.Fields(text), " "))
+}
+
+// shorten keeps at most that much of r's front and back. A mark that combines
+// with the letter before it does not stand alone, nor half of a joined emoji.
+func shorten(r []rune, front, back int) []rune {
+	for front > 1 && joins(r, front) {
+		front--
+	}
+	for back > 0 && joins(r, len(r)-back) {
+		back--
+	}
+	head := strings.TrimRight(string(r[:front]), " ")
+	tail := strings.TrimLeft(string(r[len(r)-back:]), " ")
+	return []rune(head + "…" + tail)
+}
+
+const zeroWidthJoiner = '\u200d'
+
+// joins reports whether r[i] belongs to the character before it.
+func joins(r []rune, i int) bool {
+	return unicode.Is(unicode.M, r[i]) || r[i] == zeroWidthJoiner || r[i-1] == zeroWidthJoiner ||
+		r[i] >= 0x1f3fb && r[i] <= 0x1f3ff // skin tones
+}
+
+func rightToLeft(r rune) bool {
+	return unicode.In(r, unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko,
+		unicode.Samaritan, unicode.Mandaic, unicode.Adlam)
+}
+
+// State says in words how a share is.
+func State(st agentcore.Status) string {
+	switch st.State {
+	case supervise.Ready:
+		return "up"
+	case supervise.Starting:
+		if st.Restarts > 0 {
+			return "restarting"
+		}
+		return "starting"
+	case supervise.Backoff:
+		if st.Trouble == supervise.PortTrouble {
+			return "its port is taken"
+		}
+		return "restarting"
+	case supervise.Unhealthy:
+		return unhealthy(st)
+	case supervise.Stopping:
+		return "stopping"
+	case supervise.Stopped:
+		return "paused"
+	case supervise.Failed:
+		return "failed"
+	case supervise.Invalid:
+		return "its file can't be used"
+	}
+	return string(st.State)
+}
+
+func unhealthy(st agentcore.Status) string {
+	switch st.Trouble {
+	case supervise.TargetTrouble:
+		if st.Kind == share.Web {
+			return "its folder can't be read"
+		}
+		return "the app behind it is down"
+	case supervise.PortTrouble:
+		return "its port is taken"
+	case supervise.ConfigTrouble:
+		return "its settings can't work"
+	}
+	return "not answering"
+}
+
+// away says how long a share was away.
+func away(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.2f s", max(d, 10*time.Millisecond).Seconds())
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	}
+	return fmt.Sprintf("%.0f minutes", d.Minutes())
+}
+
+// sentence gives s a capital letter and a full stop.
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return ""
+	}
+	r := []rune(s)
+	r[0] = unicode.ToUpper(r[0])
+	if strings.ContainsRune(".!?…", r[len(r)-1]) {
+		return string(r)
+	}
+	return string(r) + "."
+}
+
+// quoted is name as one word for a shell.
+func quoted(name string) string {
+	plain := func(r rune) bool {
+		return !(unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.", r))
+	}
+	if name != "" && !strings.ContainsFunc(name, plain) {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+}

@@ -1,0 +1,184 @@
+package process
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sharetray/platform"
+)
+
+// folderTrust is how long a folder that was found in its place is believed to
+// be there still. It bounds the cost of looking to 50 stats a second, and the
+// time in which a folder that was moved away can still be read at all. What is
+// read in that time is the folder that was shared, never another.
+const folderTrust = 20 * time.Millisecond
+
+// folder is a shared folder as a file system. It can't be left: not by dots,
+// not by symbolic links (os.Root). Names that begin with a dot do not exist,
+// unless hidden files are shared too.
+//
+// The folder is whatever directory stands at its path. One that disappears is
+// not served until there is one again; one that is replaced, as build tools
+// do, is served anew.
+type folder struct {
+	path   string
+	hidden bool
+	change func() // the error has changed
+
+	root    atomic.Pointer[os.Root]
+	checked atomic.Int64 // when it was last found in its place, monotonic
+	err     atomic.Pointer[string]
+
+	mu       sync.Mutex
+	identity os.FileInfo
+}
+
+func newFolder(path string, hidden bool, change func()) *folder {
+	f := &folder{path: path, hidden: hidden, change: change}
+	f.look()
+	return f
+}
+
+var processStart = time.Now()
+
+// trusted looks after the folder if the last look is too old, and reports
+// whether it can be served.
+func (f *folder) trusted() bool {
+	if int64(time.Since(processStart))-f.checked.Load() > int64(folderTrust) {
+		f.look()
+	}
+	return f.root.Load() != nil
+}
+
+// look makes root the directory that stands at path now, or nil.
+func (f *folder) look() {
+	f.mu.Lock()
+	sentence := f.lookLocked()
+	f.checked.Store(int64(time.Since(processStart)))
+	old := f.err.Swap(&sentence)
+	f.mu.Unlock()
+	if (old == nil && sentence != "") || (old != nil && *old != sentence) {
+		f.change()
+	}
+}
+
+func (f *folder) lookLocked() string {
+	now, err := os.Stat(f.path)
+	if err == nil && f.identity != nil && os.SameFile(now, f.identity) && f.root.Load() != nil {
+		return ""
+	}
+	// The old root is not closed: a request may be using it. Its finalizer does.
+	f.root.Store(nil)
+	f.identity = nil
+	switch {
+	case err != nil && os.IsPermission(err):
+		return fmt.Sprintf("the folder %s can't be read: permission denied", f.path)
+	case err != nil && os.IsNotExist(err):
+		return fmt.Sprintf("the folder %s does not exist", f.path)
+	case err != nil:
+		return fmt.Sprintf("the folder %s can't be read: %v", f.path, cause(err))
+	case !now.IsDir():
+		return fmt.Sprintf("%s is not a folder", f.path)
+	}
+	root, err := os.OpenRoot(f.path)
+	if err != nil {
+		return fmt.Sprintf("the folder %s can't be read: %v", f.path, cause(err))
+	}
+	opened, err := root.Stat(".")
+	if err != nil || !os.SameFile(opened, now) {
+		root.Close()
+		return fmt.Sprintf("the folder %s is being replaced", f.path)
+	}
+	f.identity = opened
+	f.root.Store(root)
+	return ""
+}
+
+func (f *folder) targetError() string {
+	if s := f.err.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
+// Open opens a name for reading, with the path separators of the system.
+func (f *folder) Open(name string) (fs.File, error) {
+	if !f.hidden && hidesIn(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	root := f.root.Load()
+	if root == nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	file, err := root.OpenFile(name, os.O_RDONLY|platform.OpenNoWait, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	switch {
+	case info.Mode().IsRegular():
+		return openFile{file, info}, nil
+	case info.IsDir():
+		return openDir{File: file, hidden: f.hidden}, nil
+	}
+	file.Close() // a pipe or a device is nobody's download, and may never end
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// hidesIn reports whether an element of name begins with a dot.
+func hidesIn(name string) bool {
+	if name == "." || name == "" {
+		return false
+	}
+	if name[0] == '.' || strings.Contains(name, "/.") {
+		return true
+	}
+	return filepath.Separator != '/' && strings.Contains(name, string(filepath.Separator)+".")
+}
+
+// openFile is a file whose information is known already. It is a syscall.Conn
+// through os.File, which is what sendfile wants.
+type openFile struct {
+	*os.File
+	info os.FileInfo
+}
+
+func (f openFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+
+// openDir is a directory whose listing leaves hidden names out.
+type openDir struct {
+	*os.File
+	hidden bool
+}
+
+func (d openDir) ReadDir(n int) ([]fs.DirEntry, error) {
+	entries, err := d.File.ReadDir(n)
+	if d.hidden {
+		return entries, err
+	}
+	kept := entries[:0]
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") {
+			kept = append(kept, e)
+		}
+	}
+	return kept, err
+}
+
+// cause is the innermost reason, without the path that the sentence names.
+func cause(err error) error {
+	if pe, ok := err.(*fs.PathError); ok {
+		return pe.Err
+	}
+	return err
+}

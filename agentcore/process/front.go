@@ -1,0 +1,96 @@
+package process
+
+import (
+	"context"
+	"crypto/subtle"
+	"net"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"sharetray/agentcore/link"
+)
+
+func init() { caddy.RegisterModule(front{}) }
+
+// front is the Caddy handler that stands first in every share. It answers
+// probes, counts what is in flight, moves clients away while the process
+// drains, and lets the kind explain its errors. It never wraps the response
+// writer: sendfile depends on what that is.
+type front struct {
+	// Stage names the stage that the handler belongs to.
+	Stage string `json:"stage"`
+
+	stage *stage
+}
+
+// CaddyModule returns the Caddy module information.
+func (front) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.sharetray_front",
+		New: func() caddy.Module { return new(front) },
+	}
+}
+
+// Provision finds the stage and follows the server's connections.
+func (f *front) Provision(ctx caddy.Context) error {
+	st, err := stageOf(f.Stage)
+	if err != nil {
+		return err
+	}
+	f.stage = st
+	if p, ok := st.kind.(provisioner); ok {
+		if err := p.provision(ctx); err != nil {
+			return err
+		}
+	}
+	srv := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	srv.RegisterConnState(func(c net.Conn, to http.ConnState) {
+		st.conns.set(c, to)
+		st.ended()
+	})
+	// Caddy keeps its http.Server to itself; the first connection shows it.
+	srv.RegisterConnContext(func(ctx context.Context, _ net.Conn) context.Context {
+		if st.server.Load() == nil {
+			hs, _ := ctx.Value(http.ServerContextKey).(*http.Server)
+			st.server.Store(hs)
+		}
+		return ctx
+	})
+	return nil
+}
+
+// ServeHTTP is on the path of every request.
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	st := f.stage
+	if probe := r.Header[link.ProbeHeader]; probe != nil {
+		if len(probe) == 1 && st.probe != "" && subtle.ConstantTimeCompare([]byte(probe[0]), []byte(st.probe)) == 1 {
+			h := w.Header()
+			h.Set(link.NonceHeader, st.nonce)
+			h.Set("Cache-Control", "no-store")
+			if st.draining.Load() {
+				h.Set("Connection", "close")
+			}
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		delete(r.Header, link.ProbeHeader)
+	}
+	st.requests.Add(1)
+	st.active.Add(1)
+	defer func() {
+		st.active.Add(-1)
+		st.ended()
+	}()
+	if st.draining.Load() && r.Header["Upgrade"] == nil {
+		w.Header()["Connection"] = []string{"close"}
+	}
+	if !st.kind.admit(w, r) {
+		return nil
+	}
+	if err := next.ServeHTTP(w, r); err != nil {
+		return st.kind.explain(w, r, err)
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+// Package process is what runs inside a share process: it is told over its
+// link which share to be, serves it with Caddy, answers for its health, and
+// drains when it is asked to stop.
+//
+// It must not know how the agent supervises, where shares are kept or that
+// there are other shares. Nothing outside this package may import Caddy.
+package process
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"sharetray/agentcore/link"
+	"sharetray/platform"
+)
+
+// orphanGrace is how long a process goes on without an agent before it drains.
+const orphanGrace = 2 * time.Second
+
+// Main is the whole life of a share process. It returns the exit code.
+func Main(linkPath, version string) int {
+	p := &process{
+		linkPath: linkPath,
+		version:  version,
+		arrived:  make(chan *link.Conn),
+		exit:     make(chan int, 1),
+		news:     make(chan struct{}, 1),
+	}
+	debug.SetGCPercent(100) // whatever the agent found best for starting up
+	caddy.BufferedLog()     // until serve, nothing is logged anywhere
+	log.SetOutput(io.Discard)
+	slog.SetDefault(slog.New(newLogHandler(&output)))
+
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, platform.StopSignals()...)
+	ln, err := platform.InheritedLink(linkPath)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "sharetray: a share process is started by the agent only: %v\n", err)
+		return 1
+	}
+	defer os.Remove(linkPath)
+	go p.accept(ln)
+	go p.tellNews()
+	go p.warmUp()
+	code := p.live(signals)
+	p.slogEnd(code)
+	return code
+}
+
+// process is one share process.
+type process struct {
+	linkPath, version string
+
+	arrived chan *link.Conn // agents that have introduced themselves
+	exit    chan int
+	news    chan struct{} // the target's state has changed
+
+	agent  atomic.Pointer[link.Conn] // the newest
+	wanted atomic.Bool               // serve was said: warming up is over
+
+	mu       sync.Mutex
+	nonce    string
+	stage    *stage // nil until serve
+	told     bool   // serve was said, be it in vain
+	paused   bool
+	stopping bool
+}
+
+// live waits for what ends the process: a signal, a refusal, the end of a
+// drain, or the loss of the agent.
+func (p *process) live(signals <-chan os.Signal) int {
+	var agent *link.Conn
+	orphaned := time.NewTimer(orphanGrace)
+	for {
+		var gone <-chan struct{}
+		if agent != nil {
+			gone = agent.Done()
+		}
+		select {
+		case agent = <-p.arrived:
+			orphaned.Stop()
+		case <-gone:
+			// The agent died. Another may adopt this process; for now it gets
+			// orphanGrace to do so.
+			agent = nil
+			orphaned.Reset(orphanGrace)
+		case <-orphaned.C:
+			slog.Warn("no agent, draining")
+			p.stop()
+		case s := <-signals:
+			if p.stop() {
+				return 0 // asked twice
+			}
+			slog.Info("asked to stop", "signal", s.String())
+		case code := <-p.exit:
+			return code
+		}
+	}
+}
+
+// stop starts the drain, and reports whether it was running already.
+func (p *process) stop() (again bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping {
+		return true
+	}
+	p.stopping = true
+	st, paused := p.stage, p.paused
+	go func() {
+		if st != nil {
+			st.drain(paused)
+		}
+		p.exit <- 0
+	}()
+	return false
+}
+
+// accept lets agents in. One that connects while another is there takes over.
+func (p *process) accept(ln net.Listener) {
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		s := &session{p: p, ready: make(chan struct{})}
+		s.conn = link.New(conn, s.handle)
+		close(s.ready)
+	}
+}
+
+// tellNews tells the agent of each change of the target's state.
+func (p *process) tellNews() {
+	for range p.news {
+		if c := p.agent.Load(); c != nil {
+			h := p.health()
+			_ = c.Tell(link.Message{Type: link.TypeHealth, Health: &h}) // a lost agent asks again
+		}
+	}
+}
+
+// targetChanged is called by a kind, from any goroutine.
+func (p *process) targetChanged() {
+	select {
+	case p.news <- struct{}{}:
+	default: // the one that waits will tell the newest state
+	}
+}
+
+func (p *process) health() link.Health {
+	p.mu.Lock()
+	st := p.stage
+	p.mu.Unlock()
+	if st == nil {
+		return link.Health{}
+	}
+	return link.Health{
+		TargetError: st.kind.targetError(),
+		Active:      int(st.active.Load()),
+		Requests:    st.requests.Load(),
+		Uptime:      time.Since(st.since),
+	}
+}
+
+func (p *process) slogEnd(code int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stage != nil {
+		slog.Info("exiting", "code", code, "requests", p.stage.requests.Load())
+	}
+}
+
+// viaID names a process in the requests that it proxies, without giving away
+// its nonce.
+func viaID(nonce string) string {
+	sum := sha256.Sum256([]byte("via " + nonce))
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,146 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// network is Caddy's name for listeners that were handed to this process. An
+// address is "held/STAGE:N", N counting from 1.
+const network = "held"
+
+func init() { caddy.RegisterNetwork(network, listenHeld) }
+
+// stages are those that a Caddy configuration may refer to. Caddy makes its
+// modules from JSON; what JSON can't carry (listeners, counters, an opened
+// folder) they find here by the stage's name.
+var stages sync.Map // string -> *stage
+
+// stage is where one Caddy configuration meets this process: the listeners it
+// accepts on, the kind that serves, and what is known of its visitors. A
+// process has two in its life: one to warm up, and its share.
+type stage struct {
+	name         string
+	kind         kind
+	listeners    []net.Listener
+	probe, nonce string
+	since        time.Time
+
+	requests atomic.Uint64
+	active   atomic.Int64 // requests and upgraded connections in flight
+	draining atomic.Bool
+	server   atomic.Pointer[http.Server]
+	conns    connTable
+	moved    chan struct{} // while draining: something ended
+}
+
+func newStage(name string, k kind) *stage {
+	return &stage{name: name, kind: k, since: time.Now(), moved: make(chan struct{}, 1)}
+}
+
+// run starts Caddy on the stage, in place of what Caddy ran before.
+func (s *stage) run() error {
+	cfg, err := s.config()
+	if err != nil {
+		return err
+	}
+	stages.Store(s.name, s)
+	if err := caddy.Run(cfg); err != nil {
+		stages.Delete(s.name)
+		return err
+	}
+	return nil
+}
+
+func (s *stage) close() {
+	stages.Delete(s.name)
+	for _, ln := range s.listeners {
+		ln.Close()
+	}
+}
+
+func (s *stage) gates() (out []*gate) {
+	for _, ln := range s.listeners {
+		if g, ok := ln.(*gate); ok {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+func (s *stage) addresses() (out []string) {
+	for i := range s.listeners {
+		out = append(out, caddy.JoinNetworkAddress(network, s.name, strconv.Itoa(i+1)))
+	}
+	return out
+}
+
+func listenHeld(_ context.Context, _, name, port string, offset uint, _ net.ListenConfig) (any, error) {
+	v, ok := stages.Load(name)
+	if !ok {
+		return nil, fmt.Errorf("no stage is called %q", name)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	lns, i := v.(*stage).listeners, n-1+int(offset)
+	if i < 0 || i >= len(lns) {
+		return nil, errors.New("no such listener")
+	}
+	return lns[i], nil
+}
+
+// stageOf is for modules that know their stage's name.
+func stageOf(name string) (*stage, error) {
+	v, ok := stages.Load(name)
+	if !ok {
+		return nil, fmt.Errorf("no stage is called %q", name)
+	}
+	return v.(*stage), nil
+}
+
+// connTable counts a server's connections by state.
+type connTable struct {
+	mu     sync.Mutex
+	states map[net.Conn]http.ConnState
+	busy   int
+}
+
+// set follows one connection. Hijacked ones leave the table: whoever upgraded
+// them counts as a request in flight.
+func (t *connTable) set(c net.Conn, to http.ConnState) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.states == nil {
+		t.states = map[net.Conn]http.ConnState{}
+	}
+	if t.states[c] == http.StateActive { // an unknown one reads as StateNew
+		t.busy--
+	}
+	switch to {
+	case http.StateClosed, http.StateHijacked:
+		delete(t.states, c)
+		return
+	case http.StateActive:
+		t.busy++
+	}
+	t.states[c] = to
+}
+
+// count returns how many connections are open and how many of them are in the
+// middle of a request, its answer's last byte included.
+func (t *connTable) count() (open, busy int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.states), t.busy
+}

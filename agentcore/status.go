@@ -1,0 +1,89 @@
+package agentcore
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"sharetray/agentcore/share"
+	"sharetray/agentcore/supervise"
+)
+
+// Status is everything that can be said about one share at one moment. It is
+// what `list --json` prints and what the tray draws.
+type Status struct {
+	Name      string            `json:"name"`
+	Kind      share.Kind        `json:"kind,omitempty"`
+	Target    string            `json:"target"`
+	Reach     share.Reach       `json:"reach,omitempty"`
+	Port      uint16            `json:"port"`
+	State     supervise.Phase   `json:"state"`
+	Trouble   supervise.Trouble `json:"trouble,omitempty"` // what is at fault when not all is well
+	PID       int               `json:"pid"`               // 0 when no process serves it
+	URLs      []string          `json:"urls"`
+	Restarts  int               `json:"restarts"`       // since the agent started
+	Crashes   int               `json:"recent_crashes"` // in the last minute
+	Since     time.Time         `json:"since"`          // when State was entered
+	LastError string            `json:"last_error"`
+	Paused    bool              `json:"paused"`
+	Notify    bool              `json:"notify"`
+	StopGrace string            `json:"stop_grace"`
+	File      string            `json:"file"` // the TOML file that declares it
+}
+
+// EventType says what an Event tells.
+type EventType string
+
+const (
+	Changed   EventType = "changed"   // some field of Status differs; also sent for a new share
+	Removed   EventType = "removed"   // the share is no more; Status is its last
+	Crashed   EventType = "crashed"   // its process died unasked; Cause says how
+	Recovered EventType = "recovered" // ready again after Crashed; Downtime is set
+	Failed    EventType = "failed"    // given up: Status.LastError says why
+	Blocked   EventType = "blocked"   // it can't start for now (its port is taken); Status.LastError says why
+)
+
+// Event is one thing that happened to one share.
+type Event struct {
+	Type     EventType     `json:"type"`
+	Time     time.Time     `json:"time"`
+	Share    Status        `json:"share"`
+	Cause    string        `json:"cause,omitempty"`
+	Downtime time.Duration `json:"downtime_ns,omitempty"`
+}
+
+func (m *member) status() Status {
+	phase, trouble, reason := m.last.State.View()
+	st := Status{
+		Name: m.name, State: phase, Trouble: trouble, LastError: reason,
+		PID: m.last.State.Cur.PID, Restarts: m.last.State.Restarts,
+		Crashes: m.last.State.RecentCrashes(time.Now()), Since: m.last.State.Since,
+		File: m.file, URLs: []string{}, Notify: true,
+	}
+	if m.known {
+		st.Kind, st.Target, st.Reach, st.Port = m.share.Kind, m.share.Target, m.share.Reach, m.share.Port
+		st.Paused, st.Notify, st.StopGrace = m.share.Paused, m.share.Notify, m.share.StopGrace.String()
+		st.URLs = links(m.share)
+	}
+	return st
+}
+
+// links returns the URLs of a share, the one to give away first.
+func links(sh share.Share) []string {
+	urls := []string{}
+	if sh.Port == 0 {
+		return urls
+	}
+	for _, a := range supervise.Addresses(sh) {
+		if a.Addr() == netip.IPv6Loopback() {
+			continue // the same computer as 127.0.0.1, and harder to read
+		}
+		u := "http://" + a.String() + "/"
+		if a.Addr().IsLoopback() {
+			urls = append(urls, u)
+		} else {
+			urls = slices.Insert(urls, max(len(urls)-1, 0), u)
+		}
+	}
+	return urls
+}

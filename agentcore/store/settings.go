@@ -1,0 +1,142 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sharetray/agentcore/share/schema"
+)
+
+// Settings are the agent's numbers, for all shares.
+type Settings struct {
+	Notifications bool // show desktop notifications at all
+	Standby       int  // how many share processes wait, initialised, for a share
+	Restart       Restart
+	Health        Health
+	Drain         Drain
+	Logs          Logs
+}
+
+// Restart says when a share process that died is replaced.
+type Restart struct {
+	MinReady    time.Duration // one that was ready for as long is replaced at once
+	BackoffMin  time.Duration // the first wait of one that died sooner
+	BackoffMax  time.Duration // the longest wait
+	ForgetAfter time.Duration // ready for as long, earlier failures do not count
+	GiveUpAfter int           // failed starts in a row until the share has failed
+}
+
+// Health says how a share is checked.
+type Health struct {
+	PingEvery    time.Duration // on the link to its process
+	PingTimeout  time.Duration
+	ProbeEvery   time.Duration // a request through its real address
+	ProbeTimeout time.Duration
+	Misses       int // in a row, until the process is replaced
+}
+
+// Drain says how long an old process may finish what is in flight.
+type Drain struct {
+	RollLimit time.Duration // after another has taken over
+}
+
+// Logs bounds each share's log on disk.
+type Logs struct {
+	MaxBytes int64 // of one file
+	Keep     int   // older files kept beside it
+}
+
+// DefaultSettings are those of a user who has no settings file.
+func DefaultSettings() Settings {
+	return Settings{
+		Notifications: true,
+		Standby:       1,
+		Restart: Restart{
+			MinReady: time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second,
+			ForgetAfter: time.Minute, GiveUpAfter: 10,
+		},
+		Health: Health{
+			PingEvery: 5 * time.Second, PingTimeout: 3 * time.Second,
+			ProbeEvery: 30 * time.Second, ProbeTimeout: 3 * time.Second, Misses: 2,
+		},
+		Drain: Drain{RollLimit: time.Hour},
+		Logs:  Logs{MaxBytes: 1 << 20, Keep: 4},
+	}
+}
+
+// SettingsKeys is the schema of settings.toml.
+var SettingsKeys = []schema.Key[Settings]{
+	{Name: "notifications", Doc: "Show notifications.",
+		Field: func(s *Settings) schema.Value { return schema.Bool(&s.Notifications) }},
+	{Name: "standby", Doc: "How many processes wait, ready to serve a share at once.",
+		Field: func(s *Settings) schema.Value { return schema.Int(&s.Standby, 0, 8) }},
+	{Name: "restart.min_ready", Doc: "A share that was up for as long is restarted at once.",
+		Field: func(s *Settings) schema.Value { return period(&s.Restart.MinReady) }},
+	{Name: "restart.backoff_min", Doc: "The first wait of a share that fails sooner.",
+		Field: func(s *Settings) schema.Value { return period(&s.Restart.BackoffMin) }},
+	{Name: "restart.backoff_max", Doc: "The longest wait of a share that fails again and again.",
+		Field: func(s *Settings) schema.Value { return period(&s.Restart.BackoffMax) }},
+	{Name: "restart.forget_after", Doc: "Failures are forgotten after being up for as long.",
+		Field: func(s *Settings) schema.Value { return period(&s.Restart.ForgetAfter) }},
+	{Name: "restart.give_up_after", Doc: "Failed starts in a row until a share is given up.",
+		Field: func(s *Settings) schema.Value { return schema.Int(&s.Restart.GiveUpAfter, 1, 1000) }},
+	{Name: "health.ping_every", Doc: "How often a share's process is asked whether it lives.",
+		Field: func(s *Settings) schema.Value { return period(&s.Health.PingEvery) }},
+	{Name: "health.ping_timeout", Doc: "How long it may take to answer that.",
+		Field: func(s *Settings) schema.Value { return period(&s.Health.PingTimeout) }},
+	{Name: "health.probe_every", Doc: "How often a share is opened as a visitor would.",
+		Field: func(s *Settings) schema.Value { return period(&s.Health.ProbeEvery) }},
+	{Name: "health.probe_timeout", Doc: "How long it may take to answer that.",
+		Field: func(s *Settings) schema.Value { return period(&s.Health.ProbeTimeout) }},
+	{Name: "health.misses", Doc: "Checks missed in a row until the process is replaced.",
+		Field: func(s *Settings) schema.Value { return schema.Int(&s.Health.Misses, 1, 1000) }},
+	{Name: "drain.roll_limit", Doc: "How long a replaced process may finish its transfers.",
+		Field: func(s *Settings) schema.Value { return period(&s.Drain.RollLimit) }},
+	{Name: "logs.max_bytes", Doc: "The size of a log file, in bytes.",
+		Field: func(s *Settings) schema.Value { return schema.Int(&s.Logs.MaxBytes, 4<<10, 1<<30) }},
+	{Name: "logs.keep", Doc: "How many older log files are kept.",
+		Field: func(s *Settings) schema.Value { return schema.Int(&s.Logs.Keep, 0, 100) }},
+}
+
+// LoadSettings reads the settings at path. A file that does not exist means the
+// defaults. So does one that can't be used; the error, a Problem, then names
+// file, line and key.
+func LoadSettings(path string) (Settings, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return DefaultSettings(), nil
+	}
+	s, err := readSettings(path)
+	if err != nil {
+		return DefaultSettings(), err
+	}
+	return s, nil
+}
+
+func readSettings(path string) (Settings, error) {
+	s := DefaultSettings()
+	data, err := read(path)
+	if err != nil {
+		return s, err
+	}
+	doc, err := schema.Parse(filepath.Base(path), data)
+	if err != nil {
+		return s, err
+	}
+	if err := schema.Apply(doc, SettingsKeys, &s); err != nil {
+		return s, err
+	}
+	if s.Restart.BackoffMin > s.Restart.BackoffMax {
+		return s, doc.Problem("restart.backoff_min",
+			fmt.Errorf("is %s, more than restart.backoff_max, %s: make it less", s.Restart.BackoffMin, s.Restart.BackoffMax))
+	}
+	return s, nil
+}
+
+// period is a length of time that is not nothing, which would be a busy loop.
+func period(field *time.Duration) schema.Value {
+	return schema.Duration(field, time.Millisecond, 30*24*time.Hour)
+}

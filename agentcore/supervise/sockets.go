@@ -1,0 +1,151 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+
+	"sharetray/agentcore/problem"
+	"sharetray/agentcore/share"
+	"sharetray/platform"
+)
+
+// Addresses are where a share listens, the one to probe first. A share that is
+// reached from the network listens on each of this computer's addresses, not on
+// the wildcard: so a change of reach only adds sockets or gives some up, and
+// those that stay never refuse anybody.
+func Addresses(sh share.Share) []netip.AddrPort {
+	addrs := []netip.AddrPort{
+		netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), sh.Port),
+		netip.AddrPortFrom(netip.IPv6Loopback(), sh.Port),
+	}
+	if sh.Reach == share.LAN {
+		for _, ip := range lanAddrs() {
+			addrs = append(addrs, netip.AddrPortFrom(ip, sh.Port))
+		}
+	}
+	return addrs
+}
+
+// lanAddrs returns the addresses by which other devices can reach this computer:
+// those of interfaces that are up, without loopback and IPv6's link-local ones
+// (whose zone no link can carry).
+func lanAddrs() []netip.Addr {
+	var found []netip.Addr
+	ifis, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	for _, ifi := range ifis {
+		if ifi.Flags&net.FlagUp == 0 || ifi.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		addrs, err := ifi.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			if ipnet, ok := a.(*net.IPNet); ok {
+				if ip, ok := netip.AddrFromSlice(ipnet.IP); ok && !ip.IsLinkLocalUnicast() {
+					found = append(found, ip.Unmap())
+				}
+			}
+		}
+	}
+	return found
+}
+
+// TryBind reports why want can't all be bound, without holding any.
+func TryBind(want []netip.AddrPort) error {
+	tried := sockets{}
+	defer tried.trim(nil)
+	return tried.hold(want)
+}
+
+// sockets are the listening sockets held for one share.
+type sockets map[netip.AddrPort]*platform.Socket
+
+// hold binds those of want that are not held yet. IPv6 is left out where this
+// computer has none. On an error nothing has changed.
+func (s sockets) hold(want []netip.AddrPort) error {
+	var fresh []*platform.Socket
+	for _, addr := range want {
+		if s[addr] != nil {
+			continue
+		}
+		sock, err := platform.Listen(addr)
+		if err != nil && addr.Addr().Is6() && platform.IsNoSuchAddr(err) {
+			continue
+		}
+		if err != nil {
+			for _, f := range fresh {
+				f.Close()
+			}
+			return BindProblem(addr, err)
+		}
+		fresh = append(fresh, sock)
+	}
+	for _, f := range fresh {
+		s[f.Addr()] = f
+	}
+	return nil
+}
+
+// trim gives up what is not in want.
+func (s sockets) trim(want []netip.AddrPort) {
+	keep := map[netip.AddrPort]bool{}
+	for _, a := range want {
+		keep[a] = true
+	}
+	for a, sock := range s {
+		if !keep[a] {
+			sock.Close()
+			delete(s, a)
+		}
+	}
+}
+
+// lend returns second holds on those of want that are held.
+func (s sockets) lend(want []netip.AddrPort) (lent []*platform.Socket, err error) {
+	for _, a := range want {
+		if s[a] == nil {
+			continue
+		}
+		d, err := s[a].Dup()
+		if err != nil {
+			closeAll(lent)
+			return nil, err
+		}
+		lent = append(lent, d)
+	}
+	if len(lent) == 0 {
+		return nil, errors.New("there is no socket to serve on")
+	}
+	return lent, nil
+}
+
+func closeAll(socks []*platform.Socket) {
+	for _, s := range socks {
+		s.Close()
+	}
+}
+
+// BindProblem says why addr could not be bound, and what to do about it.
+func BindProblem(addr netip.AddrPort, err error) error {
+	port := addr.Port()
+	switch {
+	case platform.IsAddrInUse(err):
+		holder := "another program"
+		if pid, name, ok := platform.PortHolder(port); ok && pid == os.Getpid() {
+			holder = "another share"
+		} else if ok {
+			holder = fmt.Sprintf("%s (pid %d)", name, pid)
+		}
+		return problem.New(problem.Conflict, "port %d is in use by %s: choose another port, or end that program (%w)", port, holder, err)
+	case platform.IsNoPermission(err):
+		return problem.New(problem.Invalid, "port %d needs administrator rights: choose a port from 1024 up (%w)", port, err)
+	}
+	return problem.New(problem.Conflict, "port %d can't be opened on %s: %w", port, addr.Addr(), err)
+}

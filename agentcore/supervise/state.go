@@ -1,0 +1,208 @@
+package supervise
+
+import (
+	"time"
+
+	"sharetray/agentcore/link"
+)
+
+// Policy holds the numbers of a share's life. All are settings.
+type Policy struct {
+	MinReady    time.Duration // a process that was ready this long is replaced at once
+	BackoffMin  time.Duration // the first wait after one that was not
+	BackoffMax  time.Duration // the longest wait; each is twice the one before, with jitter
+	ForgetAfter time.Duration // ready this long: earlier failures are forgotten
+	GiveUpAfter int           // so many bad starts in a row: failed
+
+	PingEvery    time.Duration // on the link
+	PingTimeout  time.Duration
+	ProbeEvery   time.Duration // a request through the share's real address
+	ProbeTimeout time.Duration
+	Misses       int // so many unanswered in a row: replaced
+
+	RollLimit time.Duration // how long a replaced process may finish what is in flight
+	HangGrace time.Duration // how long one that no longer answers may
+	Acquire   time.Duration // how long a process may take to come up and be configured
+}
+
+// DefaultPolicy returns the numbers of the design.
+func DefaultPolicy() Policy {
+	return Policy{
+		MinReady: time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second,
+		ForgetAfter: time.Minute, GiveUpAfter: 10,
+		PingEvery: 5 * time.Second, PingTimeout: 3 * time.Second,
+		ProbeEvery: 30 * time.Second, ProbeTimeout: 3 * time.Second, Misses: 2,
+		RollLimit: time.Hour, HangGrace: 5 * time.Second, Acquire: 15 * time.Second,
+	}
+}
+
+// crashWindow is how far back crashes are counted for "crashed 12 times in the
+// last minute".
+const crashWindow = time.Minute
+
+// Worker is a share process as the state machine sees it. ID 0 is none.
+type Worker struct {
+	ID      int
+	Gen     int // of the declaration that it serves
+	PID     int
+	Serving bool      // it has taken the sockets and is configured
+	ReadyAt time.Time // zero: not yet
+	Misses  int       // checks in a row that it did not answer
+}
+
+// State is all that is known about one share's life. It is a value: step makes
+// a new one. Slices in it are never changed in place.
+type State struct {
+	Phase   Phase
+	Trouble Trouble
+	Since   time.Time // when Phase was entered
+	Reason  string    // why it is not well, as a sentence for the user
+	Spoiled string    // why its file can't be used, while the last good one is still in force
+
+	Gen       int // counts declarations that need a new process
+	BoundGen  int // the one whose sockets are held; 0: none
+	StopGrace time.Duration
+	Cur       Worker // serves the share
+	Next      Worker // is being made ready to take its place
+	Olds      []int  // are finishing what is in flight, or being ended
+	LastID    int
+
+	Attempts    int           // bad starts in a row
+	Restarts    int           // automatic ones
+	Crashes     []time.Time   // within crashWindow
+	DownSince   time.Time     // since when visitors wait; zero: they don't
+	Cause       string        // of that
+	Ghost       int           // the worker that vanished, until it is known how it ended
+	Downtime    time.Duration // how long visitors waited for its successor; zero: they still do
+	TargetError string        // what the process says of its target
+	PortError   string        // why the sockets of Gen can't be had while older ones serve
+	RollError   string        // why what was declared or asked for last is not in force
+	Again       bool          // start again once stopped
+	Final       bool          // removed once stopped
+	blocked     bool          // Blocked was told
+}
+
+// View is the phase to show: that of the file, when it is spoiled.
+func (s State) View() (Phase, Trouble, string) {
+	if s.Spoiled != "" {
+		return Invalid, ConfigTrouble, s.Spoiled
+	}
+	return s.Phase, s.Trouble, s.Reason
+}
+
+// RecentCrashes counts the crashes of the minute before now.
+func (s State) RecentCrashes(now time.Time) int {
+	n := 0
+	for _, t := range s.Crashes {
+		if now.Sub(t) < crashWindow {
+			n++
+		}
+	}
+	return n
+}
+
+// InForce reports whether a process serves what is declared now, and visitors
+// reach it.
+func (s State) InForce() bool {
+	return (s.Phase == Ready || s.Phase == Unhealthy) && s.Cur.Gen == s.Gen && s.Next.ID == 0
+}
+
+// Kind says what an Event tells.
+type Kind int
+
+const (
+	Start      Kind = iota // it is wanted
+	Stop                   // it is not
+	Declare                // what it is has changed, or is known for the first time
+	Spoil                  // its file can't be used
+	Restart                // the user wants a new process
+	Bound                  // the sockets of Gen are held
+	BindFailed             // they can't be had
+	Serving                // the process has taken the sockets
+	Refused                // there is no process, or it would not: it is gone
+	Probed                 // a request through the real address was answered, or not
+	Answered               // a ping was
+	Silent                 // a ping was not
+	Told                   // the process says how its target is
+	Vanished               // the process is dying; Exited follows, and says how
+	Exited                 // the process is gone
+	NextServing
+	NextRefused
+	NextProbed
+	NextExited
+	OldExited
+	RetryDue
+	PingDue
+	ProbeDue
+	ForgetDue
+	GraceOver
+	kinds // how many there are
+)
+
+var kindNames = [kinds]string{"start", "stop", "declare", "spoil", "restart", "bound", "bind failed",
+	"serving", "refused", "probed", "answered", "silent", "told", "vanished", "exited", "next serving", "next refused",
+	"next probed", "next exited", "old exited", "retry due", "ping due", "probe due", "forget due", "grace over"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// Event is one thing that happened. Which fields are set follows from its kind.
+type Event struct {
+	Kind   Kind
+	At     time.Time
+	Worker int // whom it is about
+
+	OK        bool         // Probed
+	PID       int          // Serving
+	Health    *link.Health // Probed, Answered, Told
+	Reason    string       // Spoil, BindFailed, Refused, Probed, Exited
+	Permanent bool         // BindFailed, Refused, Exited: trying again will not mend it
+	StopGrace time.Duration
+	Roll      bool // Declare: the process must be replaced for it
+	Final     bool // Stop: for good
+}
+
+// EffectKind says what an Effect asks for.
+type EffectKind int
+
+const (
+	Bind    EffectKind = iota // hold the sockets of what is declared, besides those held; report Bound or BindFailed
+	Trim                      // give up the sockets that what is declared does not need
+	Release                   // give up all sockets
+	Acquire                   // make Worker serve; report Serving, or Refused, and Exited in the end
+	Probe                     // report Probed
+	Swap                      // pause Cur, then probe Worker, report Probed
+	Resume                    // take back the pause of Worker
+	Ping                      // report Answered or Silent
+	Quit                      // ask Worker to finish and exit; GraceOver after After
+	Kill                      // end Worker and its descendants
+	Timer                     // report Due after After; a timer of that kind that runs is replaced
+	Cancel                    // forget the timer Due
+	Tell                      // tell the agent Say
+	Gone                      // the share is no more
+)
+
+// Effect is one thing to do.
+type Effect struct {
+	Kind   EffectKind
+	Worker int
+	After  time.Duration
+	Due    Kind
+	Say    Notice
+}
+
+// NoticeKind says what a Notice tells.
+type NoticeKind string
+
+const (
+	NoticeCrashed   NoticeKind = "crashed"
+	NoticeRecovered NoticeKind = "recovered"
+	NoticeFailed    NoticeKind = "failed"
+	NoticeBlocked   NoticeKind = "blocked"
+)
+
+// Notice is a thing worth telling people, besides the state itself.
+type Notice struct {
+	Kind     NoticeKind
+	Cause    string
+	Downtime time.Duration
+}

@@ -1,0 +1,388 @@
+package supervise
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sharetray/agentcore/link"
+)
+
+var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// after runs a share's life through the events, a second apart, and returns
+// where it stands and what the last event asked for.
+func after(t testing.TB, events ...Event) (State, []Effect) {
+	t.Helper()
+	s, now := New(t0), t0
+	var effects []Effect
+	for _, e := range events {
+		if e.At.IsZero() {
+			now = now.Add(time.Second)
+			e.At = now
+		} else {
+			now = e.At
+		}
+		s, effects = Step(s, e, DefaultPolicy())
+	}
+	return s, effects
+}
+
+var (
+	declared = Event{Kind: Declare, Roll: true, StopGrace: 10 * time.Second}
+	isBound  = Event{Kind: Bound}
+	serves   = func(w int) Event { return Event{Kind: Serving, Worker: w, PID: 100 + w} }
+	isReady  = func(w int) Event { return Event{Kind: Probed, Worker: w, OK: true, Health: &link.Health{}} }
+	exits    = func(w int) Event { return Event{Kind: Exited, Worker: w, Reason: "it was killed by SIGKILL"} }
+	up       = []Event{declared, {Kind: Start}, isBound, serves(1), isReady(1)}
+)
+
+func lifeOf(events ...any) []Event {
+	var all []Event
+	for _, e := range events {
+		switch e := e.(type) {
+		case Event:
+			all = append(all, e)
+		case []Event:
+			all = append(all, e...)
+		}
+	}
+	return all
+}
+
+func has(effects []Effect, kind EffectKind, worker int) bool {
+	return slices.ContainsFunc(effects, func(e Effect) bool { return e.Kind == kind && e.Worker == worker })
+}
+
+func says(effects []Effect, kind NoticeKind) bool {
+	return slices.ContainsFunc(effects, func(e Effect) bool { return e.Kind == Tell && e.Say.Kind == kind })
+}
+
+func TestTableHasEveryPair(t *testing.T) {
+	for k := range kinds {
+		for _, p := range Phases {
+			if table[k][column(p)] == nil {
+				t.Errorf("nothing is said of %s while %s", k, p)
+			}
+		}
+		if kindNames[k] == "" {
+			t.Errorf("event %d has no name", k)
+		}
+	}
+}
+
+// TestWhatFollows writes down the lives that matter.
+func TestWhatFollows(t *testing.T) {
+	missed := Event{Kind: Silent, Worker: 1}
+	early := func(events ...Event) []Event { // n starts that die before they are ready
+		all := []Event{declared, {Kind: Start}, isBound}
+		for i := range DefaultPolicy().GiveUpAfter {
+			if i > 0 {
+				all = append(all, Event{Kind: RetryDue})
+			}
+			all = append(all, serves(i+1), exits(i+1))
+		}
+		return append(all, events...)
+	}
+	tests := []struct {
+		name    string
+		life    []Event
+		phase   Phase
+		trouble Trouble
+		check   func(State, []Effect) string
+	}{
+		{"nothing known", nil, Invalid, NoTrouble, nil},
+		{"declared, not wanted", []Event{declared}, Stopped, NoTrouble, nil},
+		{"spoiled from the first", []Event{{Kind: Spoil, Reason: "photos.toml:3: …"}}, Invalid, ConfigTrouble, nil},
+		{"wanted", []Event{declared, {Kind: Start}}, Starting, NoTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Bind, 0), "the sockets are asked for first")
+		}},
+		{"bound", []Event{declared, {Kind: Start}, isBound}, Starting, NoTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Acquire, 1), "a process is asked for")
+		}},
+		{"up", up, Ready, NoTrouble, func(s State, _ []Effect) string {
+			return expect(s.InForce() && s.Cur.PID == 101, "in force")
+		}},
+		{"crash after a while", lifeOf(up, exits(1)), Starting, ProcessTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Acquire, 2) && says(e, NoticeCrashed) && s.Restarts == 1 && s.BoundGen == s.Gen,
+				"replaced at once, sockets held")
+		}},
+		{"back after a crash", lifeOf(up, exits(1), serves(2), isReady(2)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(says(e, NoticeRecovered) && s.DownSince.IsZero() && s.Attempts == 0, "recovery is told")
+		}},
+		{"dying", lifeOf(up, Event{Kind: Vanished, Worker: 1}), Starting, ProcessTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Acquire, 2) && !says(e, NoticeCrashed) && s.Restarts == 1, "replaced before it is dead")
+		}},
+		{"dead", lifeOf(up, Event{Kind: Vanished, Worker: 1}, exits(1)), Starting, ProcessTrouble, func(s State, e []Effect) string {
+			return expect(says(e, NoticeCrashed) && s.Cause != "" && s.Restarts == 1 && len(s.Crashes) == 1, "now it is told how")
+		}},
+		{"replaced before it is dead", lifeOf(up, Event{Kind: Vanished, Worker: 1}, serves(2), isReady(2)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(!says(e, NoticeRecovered), "the recovery is not told before the crash")
+		}},
+		{"dead after its replacement is up", lifeOf(up, Event{Kind: Vanished, Worker: 1}, serves(2), isReady(2), exits(1)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(says(e, NoticeCrashed) && says(e, NoticeRecovered), "both are told")
+		}},
+		{"dying within a second", lifeOf(up, Event{Kind: Vanished, Worker: 1, At: t0.Add(5*time.Second + 500*time.Millisecond)}),
+			Ready, NoTrouble, nil},
+		{"crash within a second", lifeOf(up, Event{Kind: Exited, Worker: 1, At: t0.Add(5*time.Second + 500*time.Millisecond)}),
+			Backoff, ProcessTrouble, func(s State, e []Effect) string {
+				return expect(s.Attempts == 1 && !has(e, Acquire, 2), "backs off")
+			}},
+		{"ten bad starts", early(), Failed, ProcessTrouble, func(s State, e []Effect) string {
+			return expect(says(e, NoticeFailed) && has(e, Release, 0) && strings.Contains(s.Reason, "10 times"), "given up")
+		}},
+		{"resumed after failing", early(Event{Kind: Start}), Starting, NoTrouble, func(s State, _ []Effect) string {
+			return expect(s.Attempts == 0, "with a clean slate")
+		}},
+		{"forgotten after a minute", lifeOf(declared, Event{Kind: Start}, isBound, serves(1), exits(1), Event{Kind: RetryDue},
+			serves(2), isReady(2), Event{Kind: ForgetDue}), Ready, NoTrouble, func(s State, _ []Effect) string {
+			return expect(s.Attempts == 0, "forgotten")
+		}},
+		{"configuration at fault", []Event{declared, {Kind: Start}, isBound, {Kind: Refused, Worker: 1, Permanent: true, Reason: "no"}},
+			Failed, ConfigTrouble, nil},
+		{"exit code of a configuration fault", []Event{declared, {Kind: Start}, isBound, serves(1), {Kind: Exited, Worker: 1, Permanent: true}},
+			Failed, ConfigTrouble, nil},
+		{"port taken", []Event{declared, {Kind: Start}, {Kind: BindFailed, Reason: "taken"}}, Backoff, PortTrouble, func(_ State, e []Effect) string {
+			return expect(says(e, NoticeBlocked), "told once")
+		}},
+		{"port still taken", []Event{declared, {Kind: Start}, {Kind: BindFailed}, {Kind: RetryDue}, {Kind: BindFailed}}, Backoff, PortTrouble, func(_ State, e []Effect) string {
+			return expect(!says(e, NoticeBlocked), "not told again")
+		}},
+		{"port taken for ever is no reason to give up", lifeOf(declared, Event{Kind: Start}, slices.Repeat([]Event{{Kind: BindFailed}, {Kind: RetryDue}}, 20)),
+			Starting, NoTrouble, nil},
+		{"privileged port", []Event{declared, {Kind: Start}, {Kind: BindFailed, Permanent: true}}, Failed, PortTrouble, nil},
+		{"target down", lifeOf(up, Event{Kind: Told, Worker: 1, Health: &link.Health{TargetError: "the folder is gone"}}), Unhealthy, TargetTrouble, nil},
+		{"target back", lifeOf(up, Event{Kind: Told, Worker: 1, Health: &link.Health{TargetError: "gone"}}, Event{Kind: Answered, Worker: 1, Health: &link.Health{}}),
+			Ready, NoTrouble, nil},
+		{"one missed ping", lifeOf(up, missed), Ready, NoTrouble, nil},
+		{"two missed pings", lifeOf(up, missed, missed), Unhealthy, ProcessTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Acquire, 2), "a successor is asked for")
+		}},
+		{"successor of one that hangs", lifeOf(up, missed, missed, serves(2)), Unhealthy, ProcessTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Probe, 2) && !has(e, Swap, 2), "probed without pausing the other")
+		}},
+		{"replaced one that hung", lifeOf(up, missed, missed, serves(2), isReady(2)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Quit, 1) && s.Restarts == 1 && s.Cur.ID == 2, "the old one is asked to end")
+		}},
+		{"restart", lifeOf(up, Event{Kind: Restart}), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Acquire, 2) && !s.InForce(), "rolled, the old one serves on")
+		}},
+		{"rolled", lifeOf(up, Event{Kind: Restart}, serves(2), isReady(2)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(s.InForce() && has(e, Quit, 1) && has(e, Trim, 0) && s.Restarts == 0, "the old one drains")
+		}},
+		{"roll failed", lifeOf(up, Event{Kind: Restart}, serves(2), Event{Kind: Probed, Worker: 2, Reason: "hm"}), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Resume, 1) && s.Cur.ID == 1 && s.RollError != "", "the old one serves on")
+		}},
+		{"crash in mid-roll", lifeOf(up, Event{Kind: Restart}, exits(1)), Starting, ProcessTrouble, func(s State, e []Effect) string {
+			return expect(s.Cur.ID == 2 && !has(e, Acquire, 3), "the next one is the replacement")
+		}},
+		{"changed in mid-roll", lifeOf(up, declared, isBound, declared, serves(2), isReady(2)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(s.Cur.ID == 2 && has(e, Bind, 0) && !s.InForce(), "rolled once more")
+		}},
+		{"new port taken", lifeOf(up, declared, Event{Kind: BindFailed, Reason: "taken"}), Unhealthy, PortTrouble, func(s State, _ []Effect) string {
+			return expect(s.Cur.ID == 1, "stays where it was")
+		}},
+		{"file spoiled while up", lifeOf(up, Event{Kind: Spoil, Reason: "bad"}), Ready, NoTrouble, func(s State, _ []Effect) string {
+			p, tr, why := s.View()
+			return expect(p == Invalid && tr == ConfigTrouble && why == "bad", "shown as invalid, serving on")
+		}},
+		{"file mended", lifeOf(up, Event{Kind: Spoil, Reason: "bad"}, Event{Kind: Declare}), Ready, NoTrouble, func(s State, _ []Effect) string {
+			p, _, _ := s.View()
+			return expect(p == Ready, "well again")
+		}},
+		{"stopping", lifeOf(up, Event{Kind: Stop}), Stopping, NoTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Release, 0) && has(e, Quit, 1), "sockets given up, process asked")
+		}},
+		{"stopped", lifeOf(up, Event{Kind: Stop}, exits(1)), Stopped, NoTrouble, func(_ State, e []Effect) string {
+			return expect(!says(e, NoticeCrashed), "no crash")
+		}},
+		{"stopped past its grace", lifeOf(up, Event{Kind: Stop}, Event{Kind: GraceOver, Worker: 1}), Stopping, NoTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Kill, 1), "killed")
+		}},
+		{"stop and start again", lifeOf(up, Event{Kind: Stop}, Event{Kind: Start}, exits(1)), Starting, NoTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Bind, 0), "begins anew")
+		}},
+		{"stopped on its way up", lifeOf(declared, Event{Kind: Start}, isBound, Event{Kind: Stop}, Event{Kind: Refused, Worker: 1}), Stopped, NoTrouble, nil},
+		{"removed", lifeOf(up, Event{Kind: Stop, Final: true}, exits(1)), Stopped, NoTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Gone, 0), "gone")
+		}},
+		{"removed while invalid", []Event{{Kind: Spoil}, {Kind: Stop, Final: true}}, Stopped, NoTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Gone, 0), "gone")
+		}},
+		{"stale news", lifeOf(up, exits(1), serves(2), isReady(2), exits(1), Event{Kind: Silent, Worker: 1}), Ready, NoTrouble, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, effects := after(t, tt.life...)
+			if s.Phase != tt.phase || s.Trouble != tt.trouble {
+				t.Errorf("is %s (%q), want %s (%q); %s", s.Phase, s.Trouble, tt.phase, tt.trouble, s.Reason)
+			}
+			if tt.check != nil {
+				if complaint := tt.check(s, effects); complaint != "" {
+					t.Errorf("not so: %s\nstate %+v\neffects %+v", complaint, s, effects)
+				}
+			}
+		})
+	}
+}
+
+func expect(ok bool, what string) string {
+	if ok {
+		return ""
+	}
+	return what
+}
+
+func TestBackoff(t *testing.T) {
+	p := DefaultPolicy()
+	want := []time.Duration{100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000}
+	for i, w := range want {
+		if got := p.backoff(i + 1); got != w*time.Millisecond {
+			t.Errorf("after %d bad starts: %v, want %v", i+1, got, w*time.Millisecond)
+		}
+	}
+	if got := p.backoff(1 << 40); got != p.BackoffMax {
+		t.Errorf("after very many: %v", got)
+	}
+}
+
+// world is what a share's life happens in: processes that come and go as they
+// like. It checks what must hold whatever happens.
+type world struct {
+	s       State
+	now     time.Time
+	alive   map[int]bool // acquired, and not yet reported gone; true once it serves
+	asked   map[int]bool // told to end
+	held    bool         // sockets
+	gone    bool
+	pending []Event // a bind in flight
+}
+
+func (w *world) step(t *rapid.T, e Event) {
+	w.now = w.now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)
+	e.At = w.now
+	switch e.Kind {
+	case Exited, Refused:
+		delete(w.alive, e.Worker)
+	case Serving:
+		w.alive[e.Worker] = true
+	}
+	var effects []Effect
+	w.s, effects = Step(w.s, e, DefaultPolicy())
+	for _, f := range effects {
+		switch f.Kind {
+		case Acquire:
+			if !w.held {
+				t.Fatalf("a process without sockets, after %s", e.Kind)
+			}
+			w.alive[f.Worker] = false
+		case Quit, Kill:
+			w.asked[f.Worker] = true
+		case Bind:
+			w.pending = append(w.pending, Event{Kind: Bound})
+		case Release:
+			w.held, w.pending = false, nil
+		case Gone:
+			w.gone = true
+		}
+	}
+}
+
+func TestWhateverHappens(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := &world{s: New(t0), now: t0, alive: map[int]bool{}, asked: map[int]bool{}}
+		w.step(t, declared)
+		for range rapid.IntRange(1, 80).Draw(t, "events") {
+			if w.gone {
+				break
+			}
+			if len(w.pending) > 0 { // binds are answered at once, as in the loop
+				e := w.pending[0]
+				w.pending = w.pending[1:]
+				if rapid.IntRange(0, 3).Draw(t, "bind") == 0 {
+					e.Kind = BindFailed
+				} else {
+					w.held = true
+				}
+				w.step(t, e)
+			} else {
+				w.step(t, w.anything(t))
+			}
+			w.mustHold(t)
+		}
+	})
+}
+
+func (w *world) anything(t *rapid.T) Event {
+	kind := rapid.SampledFrom([]Kind{Start, Stop, Declare, Spoil, Restart, RetryDue, PingDue, ProbeDue, ForgetDue}).Draw(t, "kind")
+	worker := 0
+	if ids := w.ids(); len(ids) > 0 && rapid.IntRange(0, 3).Draw(t, "by a process") > 0 {
+		worker = rapid.SampledFrom(ids).Draw(t, "worker")
+		can := []Kind{Serving, Refused, GraceOver} // what a process on its way can do
+		if w.alive[worker] {
+			can = []Kind{Probed, Probed, Probed, Answered, Silent, Told, Vanished, Exited, GraceOver}
+		}
+		kind = rapid.SampledFrom(can).Draw(t, "what it does")
+	}
+	e := Event{Kind: kind, Worker: worker, OK: rapid.Bool().Draw(t, "ok"), Permanent: rapid.IntRange(0, 9).Draw(t, "permanent") == 0,
+		Roll: rapid.Bool().Draw(t, "roll"), Health: &link.Health{}}
+	if kind == Stop {
+		e.Final = rapid.IntRange(0, 9).Draw(t, "final") == 0
+	}
+	return e
+}
+
+func (w *world) ids() []int {
+	var ids []int
+	for id := range w.alive {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (w *world) lives(id int) bool {
+	_, ok := w.alive[id]
+	return ok
+}
+
+func (w *world) mustHold(t *rapid.T) {
+	s := w.s
+	if bad := func() string {
+		switch {
+		case s.Cur.ID != 0 && !w.lives(s.Cur.ID):
+			return "the one that serves is dead"
+		case s.Next.ID != 0 && !w.lives(s.Next.ID):
+			return "the next one is dead"
+		case s.Next.ID != 0 && s.Cur.ID == 0:
+			return "a next one without one that serves"
+		case s.Phase == Stopped && len(w.alive) > 0:
+			return "stopped, with processes"
+		case s.Phase == Stopped && w.held:
+			return "stopped, with sockets"
+		case s.Phase == Failed && w.held:
+			return "failed, with sockets: visitors would wait for ever"
+		case (s.Phase == Ready || s.Phase == Unhealthy) && (s.Cur.ID == 0 || s.Cur.ReadyAt.IsZero() || !w.held):
+			return "up, with nothing that serves"
+		case s.Phase == Backoff && s.Cur.ID != 0:
+			return "backing off, with a process"
+		}
+		for _, id := range s.Olds {
+			if !w.asked[id] {
+				return fmt.Sprintf("process %d was let go but not asked to end", id)
+			}
+		}
+		for id := range w.alive {
+			if id != s.Cur.ID && id != s.Next.ID && !slices.Contains(s.Olds, id) {
+				return fmt.Sprintf("process %d is forgotten", id)
+			}
+		}
+		return ""
+	}(); bad != "" {
+		t.Fatalf("%s: %+v", bad, s)
+	}
+}

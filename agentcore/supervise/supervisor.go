@@ -1,0 +1,278 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"sharetray/agentcore/link"
+	"sharetray/agentcore/mailbox"
+	"sharetray/agentcore/problem"
+	"sharetray/agentcore/share"
+)
+
+// ErrGone is returned to those who wait for something of a share that was
+// removed.
+var ErrGone = errors.New("the share was removed")
+
+// Config is what a supervisor needs from outside.
+type Config struct {
+	Policy Policy
+	Pool   *Pool
+	Log    func(share.Share) link.Log // where a share process logs
+	Logger *slog.Logger
+	// Report is told each visible change and each notice, in order, on the
+	// supervisor's loop: it must not block.
+	Report func(Report)
+}
+
+// Report is what a supervisor says of its share.
+type Report struct {
+	State   State
+	Share   share.Share
+	Notices []Notice
+	Gone    bool // the last one
+}
+
+// Supervisor owns one share's life. All its state belongs to one goroutine.
+type Supervisor struct {
+	cfg  Config
+	mail *mailbox.Box[letter]
+	done chan struct{}
+}
+
+// letter is what comes in: an event, a process for a worker, or somebody who
+// waits for a state.
+type letter struct {
+	event Event
+	share *share.Share // with Declare
+	proc  *Proc        // with Serving
+	timer *time.Timer  // which one fired
+	wait  *waiter
+}
+
+// waiter is answered once until says so.
+type waiter struct {
+	until  func(State) (bool, error)
+	result chan error // buffered
+}
+
+// NewSupervisor starts a supervisor that knows nothing yet.
+func NewSupervisor(cfg Config) *Supervisor {
+	s := &Supervisor{cfg: cfg, mail: mailbox.New[letter](), done: make(chan struct{})}
+	go s.run()
+	return s
+}
+
+// Done is closed when the share is gone and nothing of it is left.
+func (s *Supervisor) Done() <-chan struct{} { return s.done }
+
+// Post tells what happened or is wanted; sh goes with Declare. It never blocks.
+func (s *Supervisor) Post(e Event, sh *share.Share) {
+	s.mail.Put(letter{event: e, share: sh})
+}
+
+// Wait waits until until says done of a state that comes after all that was
+// posted before, or of the present one. It returns until's error, ctx's, or
+// ErrGone.
+func (s *Supervisor) Wait(ctx context.Context, until func(State) (bool, error)) error {
+	w := &waiter{until: until, result: make(chan error, 1)}
+	s.mail.Put(letter{wait: w})
+	select {
+	case err := <-w.result:
+		return err
+	case <-s.done:
+		return ErrGone
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// loop is the supervisor's own state.
+type loop struct {
+	*Supervisor
+	state   State
+	share   share.Share
+	socks   sockets
+	workers map[int]*worker
+	timers  map[timerKey]*time.Timer
+	waiters []*waiter
+	queue   []letter // events that effects brought about at once
+	shown   shown
+	gone    bool
+}
+
+// worker is a share process as the loop handles it.
+type worker struct {
+	proc   *Proc // nil until it serves
+	cancel context.CancelFunc
+	ending bool // asked to quit before there was a process
+	addrs  []netip.AddrPort
+	secret string
+}
+
+type timerKey struct {
+	due    Kind
+	worker int
+}
+
+// shown is what a user sees of a state; a change of it is reported.
+type shown struct {
+	phase    Phase
+	trouble  Trouble
+	reason   string
+	pid      int
+	restarts int
+	crashes  int
+	since    time.Time
+}
+
+func (s *Supervisor) run() {
+	l := &loop{
+		Supervisor: s, state: New(time.Now()), socks: sockets{},
+		workers: map[int]*worker{}, timers: map[timerKey]*time.Timer{},
+	}
+	for !l.gone {
+		<-s.mail.Ready()
+		for _, m := range s.mail.Take() {
+			l.queue = append(l.queue, m)
+			for len(l.queue) > 0 && !l.gone {
+				m, l.queue = l.queue[0], l.queue[1:]
+				l.handle(m)
+			}
+		}
+	}
+	close(s.done)
+}
+
+func (l *loop) handle(m letter) {
+	if m.wait != nil {
+		l.waiters = append(l.waiters, m.wait)
+		l.answerWaiters()
+		return
+	}
+	e := m.event
+	if m.timer != nil && l.timers[timerKey{e.Kind, e.Worker}] != m.timer {
+		return // cancelled or replaced after it fired
+	}
+	if e.At.IsZero() {
+		e.At = time.Now()
+	}
+	switch e.Kind {
+	case Declare:
+		l.share = *m.share
+	case Serving:
+		l.gotProcess(e.Worker, m.proc)
+	case Refused, Exited:
+		delete(l.workers, e.Worker)
+		l.cancel(timerKey{GraceOver, e.Worker})
+	}
+	before := l.state.Phase
+	var effects []Effect
+	l.state, effects = Step(l.state, e, l.cfg.Policy)
+	if l.state.Phase != before {
+		l.cfg.Logger.Info("state", "share", l.share.Name.String(), "event", e.Kind.String(),
+			"from", string(before), "to", string(l.state.Phase), "reason", l.state.Reason)
+	}
+	var notices []Notice
+	for _, f := range effects {
+		if f.Kind == Tell {
+			notices = append(notices, f.Say)
+			continue
+		}
+		l.act(f)
+	}
+	l.report(notices)
+	l.answerWaiters()
+}
+
+func (l *loop) report(notices []Notice) {
+	phase, trouble, reason := l.state.View()
+	now := shown{phase, trouble, reason, l.state.Cur.PID, l.state.Restarts, len(l.state.Crashes), l.state.Since}
+	if now == l.shown && len(notices) == 0 && !l.gone {
+		return
+	}
+	l.shown = now
+	l.cfg.Report(Report{State: l.state, Share: l.share, Notices: notices, Gone: l.gone})
+}
+
+func (l *loop) answerWaiters() {
+	rest := l.waiters[:0]
+	for _, w := range l.waiters {
+		if done, err := w.until(l.state); done || err != nil {
+			w.result <- err
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	clear(l.waiters[len(rest):])
+	l.waiters = rest
+}
+
+// act does what an effect asks for. What takes time is done elsewhere, and
+// reports back by mail.
+func (l *loop) act(f Effect) {
+	w := l.workers[f.Worker]
+	switch f.Kind {
+	case Bind:
+		e := Event{Kind: Bound}
+		if err := l.socks.hold(Addresses(l.share)); err != nil {
+			e = Event{Kind: BindFailed, Reason: problem.Sentence(err), Permanent: problem.Is(err, problem.Invalid)}
+		}
+		l.queue = append(l.queue, letter{event: e})
+	case Trim:
+		l.socks.trim(Addresses(l.share))
+		l.cfg.Pool.Refill()
+	case Release:
+		l.socks.trim(nil)
+	case Acquire:
+		l.acquire(f.Worker)
+	case Probe:
+		go l.check(f.Worker, w, nil)
+	case Swap:
+		go l.check(f.Worker, w, l.workers[l.state.Cur.ID])
+	case Resume:
+		if w != nil && w.proc != nil {
+			go l.ask(w.proc, link.TypeResume)
+		}
+	case Ping:
+		go l.ping(f.Worker, w)
+	case Quit:
+		l.end(w, (*Proc).Quit)
+		l.timer(timerKey{GraceOver, f.Worker}, f.After)
+	case Kill:
+		l.end(w, (*Proc).Kill)
+	case Timer:
+		after := f.After
+		if f.Due == RetryDue { // jitter, so that many shares do not retry in step
+			after = time.Duration(float64(after) * (0.8 + 0.4*rand.Float64()))
+		}
+		l.timer(timerKey{f.Due, 0}, after)
+	case Cancel:
+		l.cancel(timerKey{f.Due, 0})
+	case Gone:
+		l.gone = true
+	}
+}
+
+func (l *loop) timer(k timerKey, after time.Duration) {
+	l.cancel(k)
+	var t *time.Timer
+	ready := make(chan struct{}) // t is set before it is sent
+	t = time.AfterFunc(after, func() {
+		<-ready
+		l.mail.Put(letter{event: Event{Kind: k.due, Worker: k.worker}, timer: t})
+	})
+	close(ready)
+	l.timers[k] = t
+}
+
+func (l *loop) cancel(k timerKey) {
+	if t := l.timers[k]; t != nil {
+		t.Stop()
+		delete(l.timers, k)
+	}
+}

@@ -1,0 +1,134 @@
+package supervise
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"sharetray/agentcore/link"
+	"sharetray/platform"
+)
+
+// This file is what the loop does with share processes. Its goroutines end with
+// a letter to the loop: for each worker either Refused, or Serving and later
+// Exited.
+
+// pauseTimeout bounds how long a process may take to stop accepting. One that
+// doesn't is overtaken: probes go on until the new process answers one.
+const pauseTimeout = time.Second
+
+// acquire gets a process and tells it to be the share.
+func (l *loop) acquire(id int) {
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Policy.Acquire)
+	w := &worker{cancel: cancel, addrs: Addresses(l.share), secret: rand.Text()}
+	l.workers[id] = w
+	serve := link.Serve{Share: l.share, Probe: w.secret, Log: l.cfg.Log(l.share)}
+	lent, err := l.socks.lend(w.addrs)
+	if err != nil {
+		cancel()
+		l.queue = append(l.queue, letter{event: Event{Kind: Refused, Worker: id, Reason: err.Error()}})
+		return
+	}
+	go func() {
+		defer cancel()
+		defer closeAll(lent)
+		l.mail.Put(l.bringUp(ctx, id, serve, lent))
+	}()
+}
+
+func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*platform.Socket) letter {
+	proc, err := l.cfg.Pool.Take(ctx)
+	if err != nil {
+		return letter{event: Event{Kind: Refused, Worker: id, Reason: "no share process could be started: " + err.Error()}}
+	}
+	told := func(h link.Health) {
+		l.mail.Put(letter{event: Event{Kind: Told, Worker: id, Health: &h}})
+	}
+	proc.health.Store(&told)
+	_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &serve}, lent...)
+	if err == nil {
+		return letter{event: Event{Kind: Serving, Worker: id, PID: proc.PID}, proc: proc}
+	}
+	proc.Kill()
+	<-proc.gone
+	e := Event{Kind: Refused, Worker: id, Reason: err.Error(), Permanent: proc.permanent()}
+	if refused, ok := errors.AsType[*link.Refused](err); ok {
+		e.Reason, e.Permanent = refused.Sentence, refused.Permanent
+	} else if errors.Is(err, link.ErrClosed) {
+		e.Reason = proc.cause
+	}
+	return letter{event: e}
+}
+
+// gotProcess takes over the process of a worker, and has its end reported.
+func (l *loop) gotProcess(id int, proc *Proc) {
+	w := l.workers[id]
+	w.proc = proc
+	go func() {
+		<-proc.dying
+		l.mail.Put(letter{event: Event{Kind: Vanished, Worker: id}})
+		<-proc.gone
+		l.mail.Put(letter{event: Event{Kind: Exited, Worker: id, Reason: proc.cause, Permanent: proc.permanent()}})
+	}()
+	if w.ending {
+		proc.Quit()
+	}
+}
+
+// end asks for a worker's end; one that is still on its way is turned back.
+func (l *loop) end(w *worker, how func(*Proc)) {
+	switch {
+	case w == nil: // it has ended
+	case w.proc == nil:
+		w.ending = true
+		w.cancel()
+	default:
+		how(w.proc)
+	}
+}
+
+// check asks the share's real address for the worker's nonce, and the worker
+// for its health. Another process that accepts on the same socket is paused
+// first.
+func (l *loop) check(id int, w, pause *worker) {
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Policy.ProbeTimeout)
+	defer cancel()
+	if pause != nil && pause.proc != nil {
+		l.ask(pause.proc, link.TypePause)
+	}
+	e := Event{Kind: Probed, Worker: id}
+	err := probeHTTP(ctx, w.addrs[0], w.secret, w.proc.nonce)
+	if err == nil {
+		e.Health, err = w.proc.ping(ctx)
+	}
+	e.OK = err == nil
+	if err != nil {
+		e.Reason = err.Error()
+	}
+	l.mail.Put(letter{event: e})
+}
+
+func (l *loop) ask(proc *Proc, what link.Type) {
+	ctx, cancel := context.WithTimeout(context.Background(), pauseTimeout)
+	defer cancel()
+	if _, err := proc.link.Ask(ctx, link.Message{Type: what}); err != nil {
+		l.cfg.Logger.Warn("a share process did not listen", "pid", proc.PID, "to", string(what), "error", err)
+	}
+}
+
+func (l *loop) ping(id int, w *worker) {
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Policy.PingTimeout)
+	defer cancel()
+	e := Event{Kind: Answered, Worker: id}
+	var err error
+	if e.Health, err = w.proc.ping(ctx); err != nil {
+		e.Kind = Silent
+	}
+	l.mail.Put(letter{event: e})
+}
+
+func (p *Proc) ping(ctx context.Context) (*link.Health, error) {
+	answer, err := p.link.Ask(ctx, link.Message{Type: link.TypePing})
+	return answer.Health, err
+}

@@ -1,0 +1,384 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The goals, from the issue that asked for them.
+const (
+	goalGapMedian = 6 * time.Millisecond
+	goalGapMax    = 25 * time.Millisecond
+	goalRatio     = 1.0
+	goalPerShare  = 10 << 20 // bytes
+)
+
+// report is all that was measured; what was not is nil.
+type report struct {
+	Taken    time.Time
+	Took     time.Duration
+	Machine  machine
+	Versions [][2]string // who, which
+	Quick    bool
+
+	Gaps   []gapResult
+	Rate   *rateResult
+	Memory *memoryResult
+	Start  *startResult
+	Roll   *rollResults
+}
+
+func versions(r *rig, all []supervisor) [][2]string {
+	list := [][2]string{{"Caddy", caddyIn(r.caddy)}}
+	for _, s := range all {
+		which := s.missing()
+		if which == "" {
+			which = s.version()
+		}
+		list = append(list, [2]string{s.name(), which})
+	}
+	return list
+}
+
+// goal is one figure against what was asked.
+type goal struct{ figure, want, got, verdict string }
+
+const notMeasured = "not measured"
+
+// atMost judges a figure that should be small.
+func atMost(got, want float64, show func(float64) string) string {
+	if got <= want {
+		return "met"
+	}
+	by := "missed by " + show(got-want)
+	if want > 0 {
+		by += fmt.Sprintf(" (%.0f %%)", (got/want-1)*100)
+	}
+	return by
+}
+
+// atLeast judges a figure that should be large.
+func atLeast(got, want float64) string {
+	if got >= want {
+		return "met"
+	}
+	return fmt.Sprintf("missed by %.3f (%.1f %%)", want-got, (1-got/want)*100)
+}
+
+func plain(n float64) string { return fmt.Sprintf("%.0f", n) }
+func mib(n float64) string   { return fmt.Sprintf("%.1f MiB", n/(1<<20)) }
+func ms(d time.Duration) string {
+	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+}
+func msOf(n float64) string { return ms(time.Duration(n)) }
+func seconds(d time.Duration) string {
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
+// goals are Sharetray's figures against what was asked of them.
+func (rep *report) goals() []goal {
+	var all []goal
+	add := func(failed, figure, want string, got func() (string, string)) {
+		g := goal{figure: figure, want: want, got: notMeasured, verdict: failed}
+		if failed == "" {
+			g.got, g.verdict = got()
+		}
+		all = append(all, g)
+	}
+	if len(rep.Gaps) > 0 {
+		g := rep.Gaps[0]
+		failed := either(g.Missing, g.Failed)
+		add(failed, "crash gap, median", "<= "+ms(goalGapMedian), func() (string, string) {
+			m := median(g.Gaps)
+			return ms(m), atMost(float64(m), float64(goalGapMedian), msOf)
+		})
+		add(failed, "crash gap, longest", "<= "+ms(goalGapMax), func() (string, string) {
+			m := largest(g.Gaps)
+			return ms(m), atMost(float64(m), float64(goalGapMax), msOf)
+		})
+		add(failed, "refused over all crashes", "0", func() (string, string) {
+			return fmt.Sprintf("%d over %d", g.Refused, len(g.Gaps)), atMost(float64(g.Refused), 0, plain)
+		})
+	}
+	if rate := rep.Rate; rate != nil {
+		failed := either(rate.Missing, rate.Failed)
+		for _, row := range []struct {
+			what string
+			pairs
+		}{{"requests/s, 4 KiB file", rate.Requests}, {"bytes/s, large file", rate.Bytes}} {
+			add(failed, row.what, fmt.Sprintf(">= %.1fx Caddy", goalRatio), func() (string, string) {
+				r := median(ratios(row.Ours, row.Theirs))
+				return fmt.Sprintf("%.3fx", r), atLeast(r, goalRatio)
+			})
+		}
+	}
+	if m := rep.Memory; m != nil {
+		add(either(m.Missing, m.Failed), "anonymous memory of one more idle share", "<= "+mib(goalPerShare), func() (string, string) {
+			return mib(m.perShare()), atMost(m.perShare(), goalPerShare, mib)
+		})
+	}
+	if s := rep.Start; s != nil {
+		add(either(s.Missing, s.Failed), fmt.Sprintf("until %d shares are ready", s.Shares), "none set", func() (string, string) {
+			return seconds(median(s.Ready)), "measured"
+		})
+	}
+	if rep.Roll != nil {
+		for _, roll := range rep.Roll.Rolls {
+			if roll.Who != "Sharetray" {
+				continue
+			}
+			add(either(roll.Missing, roll.Failed), fmt.Sprintf("%s under load, %d times: refused, cut, else wrong", roll.What, roll.Times), "0, 0, 0", func() (string, string) {
+				var sum [outcomes]int
+				for _, c := range []count{roll.Fresh, roll.Kept, roll.Downloads} {
+					for i, n := range c.by {
+						sum[i] += n
+					}
+				}
+				return fmt.Sprintf("%d, %d, %d", sum[refused], sum[cut], sum[odd]),
+					atMost(float64(sum[refused]+sum[cut]+sum[odd]), 0, plain)
+			})
+		}
+		stop := rep.Roll.Stop
+		add(either(stop.Missing, stop.Failed), fmt.Sprintf("stop under load, %d times: connected before it and not answered whole", stop.Times), "0", func() (string, string) {
+			lost := 0
+			for _, c := range []count{stop.Before, stop.Downloads} {
+				lost += c.by[refused] + c.by[cut] + c.by[odd]
+			}
+			return fmt.Sprint(lost), atMost(float64(lost), 0, plain)
+		})
+	}
+	return all
+}
+
+// failures lists what is there but could not be measured.
+func (rep *report) failures() []string {
+	var all []string
+	add := func(what, failed string) {
+		if failed != "" {
+			all = append(all, what+": "+failed)
+		}
+	}
+	for _, g := range rep.Gaps {
+		add("crash gap of "+g.Who, g.Failed)
+	}
+	if rep.Rate != nil {
+		add("throughput", rep.Rate.Failed)
+	}
+	if rep.Memory != nil {
+		add("memory", rep.Memory.Failed)
+	}
+	if rep.Start != nil {
+		add("start", rep.Start.Failed)
+	}
+	if rep.Roll != nil {
+		for _, roll := range rep.Roll.Rolls {
+			add(roll.What+" of "+roll.Who, roll.Failed)
+		}
+		add("stop", rep.Roll.Stop.Failed)
+	}
+	return all
+}
+
+func either(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// page is a text that is being written.
+type page struct{ strings.Builder }
+
+func (p *page) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+
+// table begins a table.
+func (p *page) table(columns ...string) {
+	p.line("")
+	p.row(columns...)
+	p.WriteString(strings.Repeat("|---", len(columns)) + "|\n")
+}
+
+func (p *page) row(cells ...string) {
+	for _, cell := range cells {
+		cell = strings.NewReplacer("|", `\|`, "\n", " ").Replace(cell)
+		p.WriteString("| " + cell + " ")
+	}
+	p.WriteString("|\n")
+}
+
+// blank is a row for one of whom there are no figures.
+func (p *page) blank(columns int, who, why string) {
+	cells := make([]string, columns)
+	cells[0], cells[1] = who, why
+	p.row(cells...)
+}
+
+// markdown is the page.
+func (rep *report) markdown() string {
+	p := &page{}
+	p.line("# Benchmarks")
+	p.line("")
+	p.line("Written by `make bench`, which measures Sharetray beside its peers in one run.")
+	if rep.Quick {
+		p.line("**A quick run: it shows that the measuring works, its figures mean little.**")
+	}
+	p.line("")
+	p.line("- Taken: %s, in %s", rep.Taken.UTC().Format("2006-01-02 15:04 UTC"), rep.Took.Round(time.Second))
+	p.line("- Machine: %s; load average when it began: %s", rep.Machine, rep.Machine.LoadAvg)
+	for _, v := range rep.Versions {
+		p.line("- %s: %s", v[0], v[1])
+	}
+	p.line("")
+	p.line("## Goals")
+	p.table("figure", "goal", "Sharetray", "verdict")
+	for _, g := range rep.goals() {
+		p.row(g.figure, g.want, g.got, g.verdict)
+	}
+	rep.writeGaps(p)
+	rep.writeRate(p)
+	rep.writeMemory(p)
+	rep.writeStart(p)
+	rep.writeRoll(p)
+	return p.String()
+}
+
+func (rep *report) writeGaps(p *page) {
+	if len(rep.Gaps) == 0 {
+		return
+	}
+	p.line("")
+	p.line("## A crash")
+	p.line("")
+	p.line("The process that serves is killed by SIGKILL once it has answered for a while, under %d visitors who", visitors)
+	p.line("ask for a 4 KiB file without pause, each time on a new connection (%v of waiting after a refusal). The", afterRefusal)
+	p.line("peers supervise stock `caddy file-server` with their own defaults. The gap is from the kill to the end of the")
+	p.line("first whole answer to a request that was sent after it. *Cut* were those that the dying process had accepted.")
+	p.table("supervisor", "kills", "gap, median", "gap, longest", "refused", "refused a kill", "cut", "else wrong")
+	for _, g := range rep.Gaps {
+		if why := either(g.Missing, g.Failed); why != "" {
+			p.blank(8, g.Who, why)
+			continue
+		}
+		n := len(g.Gaps)
+		wrong := fmt.Sprint(g.Odd)
+		if g.Oddity != "" {
+			wrong += " (" + g.Oddity + ")"
+		}
+		p.row(g.Who, fmt.Sprint(n), ms(median(g.Gaps)), ms(largest(g.Gaps)),
+			fmt.Sprint(g.Refused), fmt.Sprintf("%.1f", float64(g.Refused)/float64(n)), fmt.Sprint(g.Cut), wrong)
+	}
+}
+
+func (rep *report) writeRate(p *page) {
+	rate := rep.Rate
+	if rate == nil {
+		return
+	}
+	p.line("")
+	p.line("## Throughput")
+	p.line("")
+	p.line("In turns, on one machine with the client, which has a process of its own: a 4 KiB file over 16 kept connections,")
+	p.line("and one of %d MiB over 2. Medians; the ratio is the median of the pairs' ratios, beside their least and greatest.", rate.Large>>20)
+	p.table("what", "Sharetray", "stock Caddy", "pairs", "ratio", "least to greatest")
+	for _, row := range []struct {
+		what string
+		pairs
+		show func(float64) string
+	}{
+		{"requests/s, 4 KiB file", rate.Requests, plain},
+		{"MiB/s, large file", rate.Bytes, func(n float64) string { return plain(n / (1 << 20)) }},
+	} {
+		theirs := row.show(median(row.Theirs))
+		if why := either(rate.Missing, rate.Failed); why != "" {
+			p.row(row.what, why, theirs, "", "", "")
+			continue
+		}
+		r := ratios(row.Ours, row.Theirs)
+		p.row(row.what, row.show(median(row.Ours)), theirs, fmt.Sprint(len(r)),
+			fmt.Sprintf("%.3f", median(r)), fmt.Sprintf("%.3f to %.3f", least(r), largest(r)))
+	}
+}
+
+func (rep *report) writeMemory(p *page) {
+	m := rep.Memory
+	if m == nil {
+		return
+	}
+	p.line("")
+	p.line("## Memory")
+	p.line("")
+	p.line("Anonymous memory (RssAnon), all processes added up, after %d requests to each share, when it changes no more.", each)
+	p.table("what", "processes", "anonymous memory")
+	if why := either(m.Missing, m.Failed); why != "" {
+		p.blank(3, "Sharetray", why)
+	} else {
+		p.row(fmt.Sprintf("Sharetray with %d shares", m.FewN), fmt.Sprint(m.FewProc), mib(float64(m.Few)))
+		p.row(fmt.Sprintf("Sharetray with %d shares", m.ManyN), fmt.Sprint(m.ManyProc), mib(float64(m.Many)))
+		p.row("each share more", "", mib(m.perShare()))
+	}
+	if m.Caddy > 0 {
+		p.row("one stock Caddy", "1", mib(float64(m.Caddy)))
+	}
+}
+
+func (rep *report) writeStart(p *page) {
+	s := rep.Start
+	if s == nil {
+		return
+	}
+	p.line("")
+	p.line("## Login")
+	p.line("")
+	p.line("From the start of the agent, with %d shares declared, until each has answered a request, and until `list` says", s.Shares)
+	p.line("that all are ready.")
+	p.table("what", "median", "longest", "rounds")
+	if why := either(s.Missing, s.Failed); why != "" {
+		p.blank(4, "Sharetray", why)
+		return
+	}
+	rounds := fmt.Sprint(len(s.Ready))
+	p.row("all have answered", seconds(median(s.Answered)), seconds(largest(s.Answered)), rounds)
+	p.row("all are ready", seconds(median(s.Ready)), seconds(largest(s.Ready)), rounds)
+}
+
+func (rep *report) writeRoll(p *page) {
+	if rep.Roll == nil {
+		return
+	}
+	p.line("")
+	p.line("## Restarts and stops under load")
+	p.line("")
+	p.line("Two visitors on new connections, two on kept ones, and two slow downloads of a large file, while it is restarted")
+	p.line("(the peers by their own command, at their defaults). A download is whole when every byte is right. *Closed while")
+	p.line("idle* is the part of the cut where a kept connection was closed just as the next request was on its way.")
+	p.table("who", "what", "times", "answered whole", "refused", "cut", "of these closed while idle", "downloads whole", "downloads cut", "else wrong")
+	for _, roll := range rep.Roll.Rolls {
+		if why := either(roll.Missing, roll.Failed); why != "" {
+			p.blank(10, roll.Who, roll.What+": "+why)
+			continue
+		}
+		sum := roll.Fresh
+		sum.add(roll.Kept)
+		wrong := fmt.Sprint(sum.by[odd] + roll.Downloads.by[odd])
+		if roll.Oddity != "" {
+			wrong += " (" + roll.Oddity + ")"
+		}
+		p.row(roll.Who, roll.What, fmt.Sprint(roll.Times), fmt.Sprint(sum.by[answered]),
+			fmt.Sprint(sum.by[refused]+roll.Downloads.by[refused]), fmt.Sprint(sum.by[cut]), fmt.Sprint(sum.idle),
+			fmt.Sprint(roll.Downloads.by[answered]), fmt.Sprint(roll.Downloads.by[cut]), wrong)
+	}
+	p.line("")
+	p.line("A stop: what became of the requests whose connection was there before it was asked for, of those that came while")
+	p.line("it stopped, and of the downloads in flight.")
+	p.table("who", "times", "before: whole", "before: lost", "meanwhile: whole", "meanwhile: cut", "downloads whole", "downloads lost")
+	stop := rep.Roll.Stop
+	if why := either(stop.Missing, stop.Failed); why != "" {
+		p.blank(8, "Sharetray", why)
+		return
+	}
+	p.row("Sharetray", fmt.Sprint(stop.Times),
+		fmt.Sprint(stop.Before.by[answered]), fmt.Sprint(stop.Before.by[cut]+stop.Before.by[odd]),
+		fmt.Sprint(stop.During.by[answered]), fmt.Sprint(stop.During.by[cut]+stop.During.by[odd]),
+		fmt.Sprint(stop.Downloads.by[answered]), fmt.Sprint(stop.Downloads.by[cut]+stop.Downloads.by[odd]))
+}

@@ -1,0 +1,5 @@
+package platform
+
+const clipboardHint = "pbcopy is part of macOS"
+
+func clipboardPrograms() [][]string { return [][]string{{"pbcopy"}} }

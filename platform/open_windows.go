@@ -1,0 +1,4 @@
+package platform
+
+// OpenNoWait is no flag here: opening does not wait.
+const OpenNoWait = 0

@@ -1,0 +1,5 @@
+package platform
+
+var openers = [][]string{{"open"}}
+
+const openerHint = "open is part of macOS"

@@ -1,0 +1,95 @@
+package platform
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+)
+
+// Socket is a listening TCP socket that is held, not accepted on.
+type Socket struct{ addr netip.AddrPort }
+
+func unsupported(what string) error {
+	return fmt.Errorf("%s: %w", what, ErrUnsupported)
+}
+
+// Listen binds addr and starts listening.
+func Listen(netip.AddrPort) (*Socket, error) { return nil, unsupported("hold a socket") }
+
+// Addr is the address the socket is bound to.
+func (s *Socket) Addr() netip.AddrPort { return s.addr }
+
+// Dup returns a second hold on the same socket.
+func (s *Socket) Dup() (*Socket, error) { return nil, unsupported("hold a socket twice") }
+
+// Close gives up this process's hold.
+func (s *Socket) Close() error { return unsupported("close a held socket") }
+
+// Listener turns the socket into a listener to accept on.
+func (s *Socket) Listener() (*net.TCPListener, error) {
+	return nil, unsupported("accept on a held socket")
+}
+
+// WriteFrame sends one message over a link, with sockets attached to it.
+func WriteFrame(net.Conn, []byte, []*Socket) error { return unsupported("write to a link") }
+
+// ReadFrame receives what WriteFrame sent.
+func ReadFrame(net.Conn) ([]byte, []*Socket, error) { return nil, nil, unsupported("read a link") }
+
+// IsAddrInUse reports whether err says that the address is taken.
+func IsAddrInUse(error) bool { return false }
+
+// IsNoPermission reports whether err says that the rights are missing.
+func IsNoPermission(error) bool { return false }
+
+// IsNoSuchAddr reports whether err says that this computer does not have the address.
+func IsNoSuchAddr(error) bool { return false }
+
+// IsConnRefused reports whether err says that nothing listens there.
+func IsConnRefused(error) bool { return false }
+
+// StartChild starts a share process with a link.
+func StartChild(string, []string, string, *os.File) (*Child, error) {
+	return nil, unsupported("start a share process")
+}
+
+// InheritedLink is the share process's side of StartChild.
+func InheritedLink(string) (net.Listener, error) { return nil, unsupported("use a link") }
+
+// RemoveLink removes what a share process leaves in the folder of links.
+func RemoveLink(string) {}
+
+// StopSignals are the signals that ask a process of ours to end gently.
+func StopSignals() []os.Signal { return []os.Signal{os.Interrupt} }
+
+// AskToStop asks a share process to finish what is in flight and to exit.
+func AskToStop(int) error { return unsupported("ask a share process to stop") }
+
+// KillGroup ends the process and its descendants, at once.
+func KillGroup(int) error { return unsupported("end a share process") }
+
+// ExitCause says in plain words how a process ended.
+func ExitCause(ps *os.ProcessState) string {
+	return fmt.Sprintf("it exited with code %d", ps.ExitCode())
+}
+
+// StartDetached starts cmd so that it outlives the process that started it.
+func StartDetached(cmd *exec.Cmd) error { return unsupported("start the agent in the background") }
+
+// ListenControl listens for local programs of this user.
+func ListenControl(string) (net.Listener, error) {
+	return nil, unsupported("listen on the control pipe")
+}
+
+// DialControl connects to an agent's control pipe.
+func DialControl(context.Context, string) (net.Conn, error) {
+	return nil, unsupported("dial the control pipe")
+}
+
+// IsNobodyThere reports whether a dial failed because no agent listens.
+func IsNobodyThere(error) bool { return false }
+
+func checkPrivate(path string) error { return nil }

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"sharetray/agentcore"
+	"sharetray/agentcore/control"
+	"sharetray/agentcore/notice"
+	"sharetray/agentcore/problem"
+	"sharetray/assets"
+	"sharetray/platform"
+	"sharetray/tray"
+)
+
+// agentOf returns what makes this process the agent, until that has ended.
+func agentOf(version, exe string) func(context.Context, bool) error {
+	return func(ctx context.Context, withTray bool) error {
+		paths, err := agentcore.FindPaths()
+		if err != nil {
+			return err
+		}
+		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+		slog.SetDefault(log)
+		agent, err := agentcore.Start(ctx, paths, agentcore.Options{Version: version, Exe: exe, Log: log})
+		if err != nil {
+			return err
+		}
+		ln, err := platform.ListenControl(paths.Control)
+		if err != nil {
+			agent.Quit()
+			<-agent.Done()
+			return problem.New(problem.Conflict, "the control socket can't be had: %w", err)
+		}
+		defer quitOnSignal(agent)()
+
+		life, end := context.WithCancel(ctx)
+		defer end()
+		go func() {
+			<-agent.Done()
+			end()
+		}()
+		icon := iconFile(paths.State)
+		var around sync.WaitGroup
+		around.Go(func() { notify(life, agent, icon) })
+		around.Go(func() {
+			if err := control.Serve(life, ln, agent); err != nil {
+				log.Error("commands can't reach this agent any more", "err", err)
+			}
+		})
+		if withTray {
+			if err := tray.Run(life, agent, tray.Options{Version: version, Icon: icon, Log: log}); err != nil {
+				log.Warn("there is no tray icon", "err", err)
+			}
+		}
+		<-agent.Done()
+		around.Wait()
+		return nil
+	}
+}
+
+// quitOnSignal ends the agent in order at the first signal to stop, and this
+// process at the second.
+func quitOnSignal(agent *agentcore.Agent) (forget func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, platform.StopSignals()...)
+	go func() {
+		<-signals
+		agent.Quit()
+		<-signals
+		os.Exit(1)
+	}()
+	return func() { signal.Stop(signals) }
+}
+
+// notify says on the desktop what happens to shares.
+func notify(ctx context.Context, agent *agentcore.Agent, icon string) {
+	for ctx.Err() == nil {
+		_, events, cancel := agent.Subscribe()
+		notice.Run(ctx, events,
+			func() bool { return agent.Settings().Notifications },
+			func(n notice.Note) {
+				note := platform.Note{Title: n.Title, Body: n.Body, Icon: icon, Urgent: n.Urgent, ID: n.ID}
+				if err := platform.Notify(ctx, note); err != nil {
+					slog.Info("a notification was not shown", "title", n.Title, "err", err)
+				}
+			})
+		cancel()
+		select { // the agent is ending, or notices were too slow to read
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// iconFile puts the icon for notifications where the desktop can read it.
+func iconFile(dir string) string {
+	path := filepath.Join(dir, "icon.png")
+	if err := os.WriteFile(path, assets.PNG(assets.Well, 64), 0o600); err != nil {
+		return ""
+	}
+	return path
+}

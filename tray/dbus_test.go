@@ -1,0 +1,189 @@
+//go:build linux
+
+package tray
+
+import (
+	"fmt"
+	"testing"
+
+	"sharetray/agentcore"
+	"sharetray/agentcore/share"
+	"sharetray/agentcore/supervise"
+	"sharetray/assets"
+)
+
+func up(name string) agentcore.Status {
+	return agentcore.Status{
+		Name: name, Kind: share.Web, State: supervise.Ready, Notify: true,
+		URLs: []string{"http://127.0.0.1:8080/" + name},
+	}
+}
+
+func in(st agentcore.Status, p supervise.Phase, reason string) agentcore.Status {
+	st.State, st.LastError = p, reason
+	return st
+}
+
+func TestTheMenuFollowsTheShares(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	b.start()
+	host := b.panel()
+	tray := startTray(t, b.address(), up("Photos"), up("my_app & co"))
+	icon := host.icon()
+
+	icon.menuUntil("both shares", func(m []line) bool {
+		return has("2 shares, all well")(m) && has("Photos · up", "Open")(m) && has("my__app & co · up")(m)
+	})
+	size, well := icon.pixmap()
+	if size != 48 || len(well) != 48*48*4 {
+		t.Fatalf("the icon has %d pixels a side and %d bytes", size, len(well))
+	}
+
+	tray.shares(in(up("Photos"), supervise.Failed, "the folder /srv/photos is gone"), up("my_app & co"))
+	m := icon.menuUntil("the failure", has("Photos · failed", "Resume"))
+	for _, want := range [][]string{
+		{"Photos needs attention"},
+		{"Photos: the folder /srv/photos is gone"},
+		{"Photos · failed", "the folder /srv/photos is gone"},
+	} {
+		icon.menuUntil(fmt.Sprint(want), has(want...))
+	}
+	if l := find(m, "Photos · failed", "Open"); l == nil || l.enabled {
+		t.Errorf("Open of a failed share is %v", l)
+	}
+	if _, now := icon.pixmap(); now == well {
+		t.Error("the icon looks as if all were well")
+	}
+
+	tray.shares()
+	m = icon.menuUntil("an empty menu", has("Nothing is shared yet"))
+	icon.menuUntil("no shares", func(m []line) bool { return find(m, "Photos") == nil && find(m, "my__app") == nil })
+	if l := find(m, "Quit"); l == nil || !l.enabled {
+		t.Errorf("Quit is %v", l)
+	}
+	tray.end()
+}
+
+func TestClicksReachTheAgent(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	b.start()
+	host := b.panel()
+	tray := startTray(t, b.address(), up("Photos"), up("Slow"), in(up("Idle"), supervise.Stopped, ""))
+	icon := host.icon()
+	m := icon.menuUntil("all items", has("Idle · paused", "Remove", "Remove “Idle” now"))
+
+	icon.click(m, "Photos", "Open")
+	tray.expect("agent: browse http://127.0.0.1:8080/Photos")
+	icon.click(m, "Slow", "Pause")
+	tray.expect("agent: stop Slow")
+	icon.click(m, "Photos", "Copy link") // while the pause goes on for ever
+	tray.expect("agent: copy http://127.0.0.1:8080/Photos")
+	tray.expect(`agent: notify "The link of Photos" "http://127.0.0.1:8080/Photos\nno clipboard here"`)
+	icon.click(m, "Photos", "Restart")
+	tray.expect("agent: restart Photos")
+	tray.expect(`agent: notify "Photos could not be restarted" "the folder is gone"`)
+	icon.click(m, "Photos", "Pause")
+	tray.expect("agent: stop Photos")
+	icon.click(m, "Idle", "Restart") // is disabled, and so nothing
+	icon.click(m, "Idle", "Resume")
+	tray.expect("agent: start Idle")
+	icon.click(m, "Photos", "Remove") // only opens its submenu
+	icon.click(m, "Photos", "Remove", "Remove “Photos” now")
+	tray.expect("agent: remove Photos")
+	icon.click(m, "Quit")
+	tray.expect("agent: quit")
+	tray.end()
+}
+
+func TestMoreSharesThanSlotsFold(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	b.start()
+	host := b.panel()
+	var shares []agentcore.Status
+	for n := range 500 {
+		shares = append(shares, up(fmt.Sprintf("s%03d", n)))
+	}
+	tray := startTray(t, b.address(), shares...)
+	icon := host.icon()
+	m := icon.menuUntil("the rest in one line", has("and 485 more… (sharetray list)"))
+	if find(m, "s014 · up") == nil || find(m, "s015") != nil {
+		t.Errorf("the menu is:\n%s", show(m, ""))
+	}
+	tray.shares(shares[:3]...)
+	icon.menuUntil("three shares", func(m []line) bool {
+		return find(m, "and ") == nil && find(m, "s003") == nil && has("s002 · up", "Restart")(m)
+	})
+	tray.end()
+}
+
+func TestTheIconComesWithItsHost(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	tray := startTray(t, b.address(), up("Photos"))
+	tray.expect("no session bus")
+	b.start()
+	tray.expect("no tray on this desktop")
+	host := b.panel()
+	host.icon().menuUntil("the share", has("Photos · up"))
+
+	// The host is restarted.
+	_ = host.conn.Close()
+	host = b.panel()
+	host.icon().menuUntil("the share again", has("Photos · up"))
+
+	// The bus dies and comes back, with what it lost in between.
+	b.stop()
+	tray.expect("no session bus")
+	tray.shares(in(up("Photos"), supervise.Unhealthy, "the folder is gone"))
+	b.start()
+	host = b.panel()
+	icon := host.icon()
+	m := icon.menuUntil("the trouble", has("Photos · not", "Restart"))
+	icon.click(m, "Photos", "Restart")
+	tray.expect("agent: restart Photos")
+	tray.end()
+}
+
+func TestWithoutABus(t *testing.T) {
+	t.Parallel()
+	tray := startTray(t, "unix:path=/nonexistent/bus", up("Photos"))
+	tray.expect("no session bus")
+	tray.shares()
+	tray.end()
+}
+
+func TestTheIconIsTheDrawnOne(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	b.start()
+	host := b.panel()
+	tray := startTray(t, b.address())
+	icon := host.icon()
+	icon.menuUntil("the summary", has("Nothing is shared yet"))
+	seen := map[string]assets.State{}
+	for _, s := range []struct {
+		shares []agentcore.Status
+		want   assets.State
+	}{
+		{nil, assets.Nothing},
+		{[]agentcore.Status{up("a")}, assets.Well},
+		{[]agentcore.Status{up("a"), in(up("b"), supervise.Starting, "")}, assets.Working},
+		{[]agentcore.Status{up("a"), in(up("b"), supervise.Invalid, "line 3")}, assets.Trouble},
+	} {
+		tray.shares(s.shares...)
+		icon.menuUntil(string(s.want), has(summary(s.shares)))
+		_, pixels := icon.pixmap()
+		for len(seen) > 0 && seen[pixels] != "" && seen[pixels] != s.want {
+			<-icon.signals // the picture is changed after the menu
+			_, pixels = icon.pixmap()
+		}
+		seen[pixels] = s.want
+	}
+	if len(seen) != 4 {
+		t.Errorf("%d pictures for 4 states", len(seen))
+	}
+	tray.end()
+}

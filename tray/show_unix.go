@@ -1,0 +1,109 @@
+//go:build linux || freebsd || openbsd || netbsd
+
+package tray
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"fyne.io/systray"
+	"github.com/godbus/dbus/v5"
+
+	"sharetray/platform"
+)
+
+const (
+	watcherName = "org.kde.StatusNotifierWatcher"
+	// busInterval is how often to look whether there is a session bus by now.
+	busInterval = 2 * time.Second
+)
+
+// show draws on each session bus and tray host that comes, one after another.
+//
+// systray.Run would not do: it can be used once, and on quitting it panics if
+// there was no bus. Its parts can be started again on a new bus.
+func (l *loop) show(ctx context.Context) error {
+	systray.SetTitle("Sharetray")
+	l.screen = newItems(l.order, l.clicks)
+	said := ""
+	say := func(what string) {
+		if what != said {
+			l.opts.Log.Info(what)
+			said = what
+		}
+	}
+	for ctx.Err() == nil {
+		l.session(ctx, say)
+		select {
+		case <-ctx.Done():
+		case <-time.After(busInterval):
+		}
+	}
+	return nil
+}
+
+// session lasts as long as the session bus that it finds.
+func (l *loop) session(ctx context.Context, say func(string)) {
+	conn, err := platform.SessionBus(ctx)
+	if err != nil {
+		say("no session bus: running without a tray icon until there is one")
+		return
+	}
+	defer func() { _ = conn.Close() }() // nothing of it is needed any more
+	if !awaitHost(conn, say) {
+		return
+	}
+	say("showing the tray icon")
+	start, _ := systray.RunWithExternalLoop(nil, nil) // its end would allow no other start
+	start()
+	l.run(conn.Context(), ctx)
+	if ctx.Err() != nil {
+		takeDown()
+	}
+}
+
+// awaitHost returns when something shows tray icons on conn's bus, with false
+// when conn ends before. systray itself would find a later host as well, but
+// complain about its absence in its own words.
+func awaitHost(conn *dbus.Conn, say func(string)) bool {
+	match := []dbus.MatchOption{
+		dbus.WithMatchSender("org.freedesktop.DBus"),
+		dbus.WithMatchInterface("org.freedesktop.DBus"),
+		dbus.WithMatchMember("NameOwnerChanged"),
+		dbus.WithMatchArg(0, watcherName),
+	}
+	signals := make(chan *dbus.Signal, 16)
+	conn.Signal(signals)
+	defer conn.RemoveSignal(signals)
+	if conn.AddMatchSignal(match...) != nil {
+		return false
+	}
+	defer func() { _ = conn.RemoveMatchSignal(match...) }() // fails only with the connection
+	for !hasHost(conn) {
+		say("no tray on this desktop: running without an icon until there is one")
+		select {
+		case <-signals:
+		case <-conn.Context().Done():
+			return false
+		}
+	}
+	return conn.Connected()
+}
+
+func hasHost(conn *dbus.Conn) bool {
+	var owned bool
+	var startable []string
+	bus := conn.BusObject()
+	_ = bus.Call("org.freedesktop.DBus.NameHasOwner", 0, watcherName).Store(&owned) // false if not to be had
+	_ = bus.Call("org.freedesktop.DBus.ListActivatableNames", 0).Store(&startable)  // none then
+	return owned || slices.Contains(startable, watcherName)
+}
+
+// takeDown removes the icon by leaving the bus. systray's own Quit could never
+// be followed by another start.
+func takeDown() {
+	if conn, err := dbus.SessionBus(); err == nil {
+		_ = conn.Close() // gone is what was wanted
+	}
+}
