@@ -150,7 +150,7 @@ func (a *Agent) usable(name string) (sh share.Share, err error) {
 		m := s.find(name)
 		switch {
 		case m == nil:
-		case !m.known || m.last.State.Spoiled != "":
+		case !m.known || m.spoiled:
 			_, _, reason := m.last.State.View()
 			err = problem.New(problem.Conflict, "the file of the share %s can't be used: %s", m.name, reason)
 		default:

@@ -302,6 +302,7 @@ type member struct {
 	file       string
 	share      share.Share
 	known      bool // share holds a good declaration
+	spoiled    bool // its file can't be used now
 	declared   bool // there is a file for it
 	supervisor *supervise.Supervisor
 	last       supervise.Report
@@ -354,6 +355,7 @@ func (s *set) reconcile(entries []store.Entry) {
 		}
 		m.file = e.File
 		if e.Err != nil {
+			m.spoiled = true
 			m.supervisor.Post(supervise.Event{Kind: supervise.Spoil, Reason: problem.Sentence(e.Err)}, nil)
 			continue
 		}
@@ -384,10 +386,10 @@ func (s *set) add(e store.Entry) *member {
 // declare tells the supervisor what the file says now, if it says anything new.
 func (m *member) declare(sh share.Share) {
 	old, first := m.share, !m.known
-	if !first && old == sh && m.last.State.Spoiled == "" {
+	if !first && old == sh && !m.spoiled {
 		return
 	}
-	m.share, m.known = sh, true
+	m.share, m.known, m.spoiled = sh, true, false
 	m.supervisor.Post(supervise.Event{Kind: supervise.Declare, StopGrace: sh.StopGrace,
 		Roll: first || needsRoll(old, sh)}, &sh)
 	switch {

@@ -173,6 +173,8 @@ func (r *rig) untilState(name string, phase supervise.Phase) agentcore.Status {
 	return r.until(name, string(phase), func(st agentcore.Status) bool { return st.State == phase })
 }
 
+var discard = slog.New(slog.DiscardHandler)
+
 // get fetches a URL on a connection of its own.
 func get(url string) (string, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}

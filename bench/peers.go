@@ -292,7 +292,12 @@ func stockCaddy(ctx context.Context, r *rig, given string) (string, error) {
 	}
 	r.say("building stock Caddy")
 	binary := filepath.Join(r.dir, "caddy")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, ownPackage()+"/caddy").CombinedOutput()
+	// The flags are those of the Makefile, so that the compiler treats both alike.
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, ownPackage()+"/caddy")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // which ends its compilers too
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building stock Caddy: %w: %s", err, bytes.TrimSpace(out))
 	}

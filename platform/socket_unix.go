@@ -33,7 +33,9 @@ func Listen(addr netip.AddrPort) (*Socket, error) {
 	if addr.Addr().Is6() {
 		network = "tcp6"
 	}
-	ln, err := new(net.ListenConfig).Listen(context.Background(), network, addr.String())
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // such sockets take no filters: see StopNew
+	ln, err := lc.Listen(context.Background(), network, addr.String())
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -298,11 +299,16 @@ type process struct {
 	lines chan string // what it logs and what is asked of its agent
 }
 
+// racing finds the functions that the race detector names. systray itself has
+// races (its menu's version, the picture that is being sent): only ours count.
+var racing = regexp.MustCompile(`(?m)^(?:Read|Write|Previous read|Previous write) at .*\n\s+(\S+)\(`)
+
 func startTray(t *testing.T, busAddress string, shares ...agentcore.Status) *process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), helperEnv+"=1", "DBUS_SESSION_BUS_ADDRESS="+busAddress)
-	cmd.Stderr = os.Stderr
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -321,7 +327,18 @@ func startTray(t *testing.T, busAddress string, shares ...agentcore.Status) *pro
 			p.lines <- s.Text()
 		}
 	}()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		for _, m := range racing.FindAllStringSubmatch(complaints.String(), -1) {
+			if strings.HasPrefix(m[1], "sharetray/") {
+				t.Errorf("a data race in %s", m[1])
+			}
+		}
+		if t.Failed() {
+			t.Logf("the tray's complaints:\n%s", &complaints)
+		}
+	})
 	p.shares(shares...)
 	return p
 }

@@ -3,6 +3,7 @@ package tray
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,8 +32,9 @@ func (p *paper) draw(changes []change) {
 func (p *paper) icon(s assets.State) { p.shown = s }
 func (p *paper) tooltip(string)      {}
 
-// scripted is an agent for one goroutine.
+// scripted is an agent that has the shares that the test gives it.
 type scripted struct {
+	mu     sync.Mutex
 	shares []agentcore.Status
 	events chan agentcore.Event
 	subs   int
@@ -40,14 +42,28 @@ type scripted struct {
 	hang   bool
 }
 
-func (a *scripted) List() []agentcore.Status { return a.shares }
+// has changes the shares, and says so.
+func (a *scripted) has(shares ...agentcore.Status) {
+	a.mu.Lock()
+	a.shares = shares
+	a.mu.Unlock()
+	a.events <- agentcore.Event{}
+}
+
+func (a *scripted) List() []agentcore.Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.shares
+}
 func (a *scripted) Subscribe() ([]agentcore.Status, <-chan agentcore.Event, func()) {
 	a.subs++
 	a.events = make(chan agentcore.Event)
-	return a.shares, a.events, func() {}
+	return a.List(), a.events, func() {}
 }
 func (a *scripted) call(ctx context.Context, what, name string) (s agentcore.Status, err error) {
+	a.mu.Lock()
 	a.called = append(a.called, what+" "+name)
+	a.mu.Unlock()
 	if a.hang {
 		<-ctx.Done()
 	}
@@ -90,15 +106,14 @@ func TestAStormIsDrawnFiveTimesASecond(t *testing.T) {
 	onPaper(t, func(t *testing.T, l *loop, a *scripted, p *paper) {
 		p.draws = 0
 		for n := range 10_000 { // ten seconds
-			a.shares = []agentcore.Status{one("Photos", supervise.Phases[n%3])}
-			a.events <- agentcore.Event{}
+			a.has(one("Photos", supervise.Phases[n%3]))
 			time.Sleep(time.Millisecond)
 		}
+		synctest.Wait()
 		if p.draws < 20 || p.draws > 51 {
 			t.Errorf("%d drawings in ten seconds", p.draws)
 		}
-		a.shares = []agentcore.Status{one("Photos", supervise.Ready)}
-		a.events <- agentcore.Event{}
+		a.has(one("Photos", supervise.Ready))
 		time.Sleep(300 * time.Millisecond)
 		synctest.Wait()
 		if p.faces["0"].title != "Photos · up" || p.shown != assets.Well {
@@ -107,6 +122,7 @@ func TestAStormIsDrawnFiveTimesASecond(t *testing.T) {
 		a.events <- agentcore.Event{} // of what is not shown
 		draws := p.draws
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if p.draws != draws {
 			t.Errorf("drawn though nothing differs: %+v", p.inside)
 		}
@@ -117,8 +133,7 @@ func TestOnlyWhatDiffersIsDrawn(t *testing.T) {
 	t.Parallel()
 	onPaper(t, func(t *testing.T, l *loop, a *scripted, p *paper) {
 		step := func(shares ...agentcore.Status) {
-			a.shares = shares
-			a.events <- agentcore.Event{}
+			a.has(shares...)
 			time.Sleep(time.Second)
 			synctest.Wait()
 		}
@@ -147,8 +162,7 @@ func TestAClickMeansTheShareThatWasSeen(t *testing.T) {
 	t.Parallel()
 	onPaper(t, func(t *testing.T, l *loop, a *scripted, p *paper) {
 		show := func(shares ...agentcore.Status) {
-			a.shares = shares
-			a.events <- agentcore.Event{}
+			a.has(shares...)
 			time.Sleep(drawInterval)
 			synctest.Wait()
 		}
@@ -177,8 +191,7 @@ func TestWhatIsUnderWayIsNotBegunAgain(t *testing.T) {
 	t.Parallel()
 	onPaper(t, func(t *testing.T, l *loop, a *scripted, p *paper) {
 		a.hang = true
-		a.shares = []agentcore.Status{one("a", supervise.Ready)}
-		a.events <- agentcore.Event{}
+		a.has(one("a", supervise.Ready))
 		time.Sleep(time.Second)
 		for range 100 {
 			l.clicks <- "0/restart"
@@ -195,7 +208,9 @@ func TestWhatIsUnderWayIsNotBegunAgain(t *testing.T) {
 func TestAClosedChannelIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	onPaper(t, func(t *testing.T, l *loop, a *scripted, p *paper) {
+		a.mu.Lock()
 		a.shares = []agentcore.Status{one("a", supervise.Ready)}
+		a.mu.Unlock()
 		close(a.events)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()

@@ -26,6 +26,7 @@ const (
 func (l *loop) show(ctx context.Context) error {
 	systray.SetTitle("Sharetray")
 	l.screen = newItems(l.order, l.clicks)
+	l.redraw(l.agent.List()) // so that the icon comes with its menu
 	said := ""
 	say := func(what string) {
 		if what != said {

@@ -157,6 +157,15 @@ func (l *loop) redraw(shares []agentcore.Status) {
 			l.turned[at] = time.Now()
 		}
 	}
+	// The menu comes last: who sees it changed finds the icon changed too.
+	if m.Tooltip != l.tooltip {
+		l.screen.tooltip(m.Tooltip)
+		l.tooltip = m.Tooltip
+	}
+	if m.Icon != l.icon {
+		l.screen.icon(m.Icon)
+		l.icon = m.Icon
+	}
 	changes := diff(l.order, l.faces, faces)
 	if len(changes) > 0 {
 		l.screen.draw(changes)
@@ -168,14 +177,6 @@ func (l *loop) redraw(shares []agentcore.Status) {
 		}
 	}
 	l.faces = faces
-	if m.Icon != l.icon {
-		l.screen.icon(m.Icon)
-		l.icon = m.Icon
-	}
-	if m.Tooltip != l.tooltip {
-		l.screen.tooltip(m.Tooltip)
-		l.tooltip = m.Tooltip
-	}
 }
 
 // click does what the item that was clicked stands for, without waiting for it.

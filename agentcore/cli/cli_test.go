@@ -203,6 +203,8 @@ func TestWrongUsage(t *testing.T) {
 		r.want(2, "", c.errs, strings.Fields(c.line)...)
 	}
 	r.want(2, "", "the folder's name is empty", "share", "web", "")
+	r.want(2, "", "empty", "share", "web", "/tmp", "--name", "")
+	r.want(2, "", "port", "share", "web", "/tmp", "--port", "")
 	if _, err := os.Stat(r.paths.State); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something was started: %v", err)
 	}

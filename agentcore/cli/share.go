@@ -61,7 +61,7 @@ the folder is ever served.`,
 			if err != nil {
 				return err
 			}
-			return a.share(cmd.Context(), f.newShare(cmd, share.Web, dir), f.json)
+			return a.share(cmd, &f, share.Web, dir)
 		},
 	}
 	f.add(cmd)
@@ -82,7 +82,7 @@ While the app is down, visitors see a page that waits for it.`,
 		Args:              wants(1, false, "3000"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.share(cmd.Context(), f.newShare(cmd, share.Proxy, args[0]), f.json)
+			return a.share(cmd, &f, share.Proxy, args[0])
 		},
 	}
 	f.add(cmd)
@@ -145,8 +145,10 @@ func (f *shareFlags) newShare(cmd *cobra.Command, kind share.Kind, target string
 }
 
 // share makes a share, or finds that it is there already, and prints its link.
-func (a *app) share(ctx context.Context, n agentcore.NewShare, asJSON bool) error {
-	if err := check(&n); err != nil {
+func (a *app) share(cmd *cobra.Command, f *shareFlags, kind share.Kind, target string) error {
+	ctx := cmd.Context()
+	n := f.newShare(cmd, kind, target)
+	if err := check(&n, cmd.Flags().Changed("name")); err != nil {
 		return err
 	}
 	client, err := a.runningClient(ctx)
@@ -167,7 +169,7 @@ func (a *app) share(ctx context.Context, n agentcore.NewShare, asJSON bool) erro
 		return err
 	}
 	a.advise(st)
-	if asJSON {
+	if f.json {
 		return a.printJSON(st)
 	}
 	return a.printLink(st)
@@ -248,12 +250,12 @@ func (a *app) printLink(st agentcore.Status) error {
 
 // check finds what can never be right before an agent is started for it, and
 // writes the target as the agent does.
-func check(n *agentcore.NewShare) (err error) {
+func check(n *agentcore.NewShare, named bool) (err error) {
 	kind := share.Kind(n.Kind)
 	if n.Target, err = share.NormalizeTarget(kind, n.Target); err != nil {
 		return err
 	}
-	if n.Name != "" {
+	if named {
 		if _, err := share.ParseName(n.Name); err != nil {
 			return err
 		}

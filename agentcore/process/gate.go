@@ -6,12 +6,14 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"sharetray/platform"
 )
 
 // drainQuiet is how long a draining gate waits for one more connection before
 // it takes the kernel's queue to be empty; drainBound is when it stops looking.
 const (
-	drainQuiet = time.Millisecond
+	drainQuiet = 20 * time.Millisecond
 	drainBound = time.Second
 )
 
@@ -108,8 +110,11 @@ func (g *gate) Pause() {
 // Resume accepts again.
 func (g *gate) Resume() { g.set(gatePaused, gateOpen, time.Time{}) }
 
-// Drain accepts what waits already, then closes. It returns when that is done.
+// Drain accepts what waits already or is about to, then closes. It returns when
+// that is done. Where the system can, it takes no new connection meanwhile, so
+// that none is made in the instant before the close, and reset by it.
 func (g *gate) Drain() {
+	_ = platform.StopNew(g.ln)
 	g.mu.Lock()
 	g.until = time.Now().Add(drainBound)
 	g.mu.Unlock()

@@ -22,7 +22,7 @@ type Key struct {
 // Kinds lists every kind of share.
 var Kinds = []Kind{Web, Proxy}
 
-var kindKey = fixed("kind", "What is shared: a folder (web), or a web app that already runs (proxy).",
+var kindKey = fixed("kind", "A folder (web), or a web app that already runs (proxy).",
 	func(s *Share) schema.Value { return schema.OneOf(&s.Kind, Kinds...) })
 
 // Keys is the schema: every key, in the order in which a file has them. Files

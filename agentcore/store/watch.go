@@ -56,6 +56,14 @@ func (w *watch) run(ctx context.Context) {
 	var disturbed time.Time // since when events have come without a pause
 	unsent := true
 
+	disturb := func() {
+		now := time.Now()
+		if disturbed.IsZero() {
+			disturbed = now
+		}
+		// A folder that is never quiet is read all the same.
+		settled.Reset(min(w.store.settle, disturbed.Add(10*w.store.settle).Sub(now)))
+	}
 	for {
 		out := w.out
 		if !unsent {
@@ -70,19 +78,14 @@ func (w *watch) run(ctx context.Context) {
 			if !ok {
 				events = nil
 			} else if w.concerns(e) {
-				now := time.Now()
-				if disturbed.IsZero() {
-					disturbed = now
-				}
-				// A folder that is never quiet is read all the same.
-				settled.Reset(min(w.store.settle, time.Until(disturbed.Add(10*w.store.settle))))
+				disturb()
 			}
 		case <-failures:
-			settled.Reset(w.store.settle) // events were lost
+			disturb() // events were lost
 		case <-poll.C:
 			w.arm()
 			if disturbed.IsZero() && w.store.look() != w.looked {
-				settled.Reset(0)
+				disturb()
 			}
 		case <-settled.C:
 			disturbed = time.Time{}
