@@ -2,6 +2,7 @@ package agentcore
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,6 +16,22 @@ import (
 // Add declares a new share and waits until it is up. A target that is down for
 // now is no error, one that can't be shared is; on an error nothing is kept.
 func (a *Agent) Add(ctx context.Context, n NewShare) (Status, error) {
+	const tries = 5
+	for try := 1; ; try++ {
+		st, err := a.add(ctx, n)
+		// A port that was free when it was chosen may be somebody's by now.
+		if errors.Is(err, errPortLost) && n.Keys["port"] == "" && try < tries {
+			continue
+		}
+		return st, err
+	}
+}
+
+// errPortLost is in the chain of the problem of a share that has no port to
+// listen on.
+var errPortLost = errors.New("the port is taken")
+
+func (a *Agent) add(ctx context.Context, n NewShare) (Status, error) {
 	sh, err := a.create(n)
 	if err != nil {
 		return Status{}, err
@@ -295,8 +312,10 @@ func (a *Agent) waitUp(ctx context.Context, name string) error {
 		case st.RollError != "":
 			return true, problem.New(problem.Conflict, "%s: %s", name, st.RollError)
 		case st.PortError != "":
-			return true, problem.New(problem.Conflict, "%s", st.PortError)
-		case st.Phase == supervise.Failed, st.Phase == supervise.Backoff && st.Trouble == supervise.PortTrouble:
+			return true, &problem.Problem{Code: problem.Conflict, Sentence: st.PortError, Err: errPortLost}
+		case st.Phase == supervise.Backoff && st.Trouble == supervise.PortTrouble:
+			return true, &problem.Problem{Code: problem.Conflict, Sentence: st.Reason, Err: errPortLost}
+		case st.Phase == supervise.Failed:
 			return true, problem.New(problem.Conflict, "%s: %s", name, st.Reason)
 		}
 		return st.InForce() || st.Phase == supervise.Stopped, nil

@@ -65,7 +65,9 @@ func newRig(t *testing.T, settings string) *rig {
 	if err := os.MkdirAll(r.paths.Shares, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	r.write(r.paths.Settings, settings)
+	if settings != "" {
+		r.write(r.paths.Settings, settings)
+	}
 	if r.log, err = os.Create(filepath.Join(dir, "agent.log")); err != nil {
 		t.Fatal(err)
 	}

@@ -15,20 +15,26 @@ forbid_starting() {
 	trap 'exit 1' INT TERM
 }
 
+apt_install() {
+	DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
+		install -y -qq --no-install-recommends "$1" >/dev/null
+}
+
 # from_debian PACKAGE COMMAND: makes sure that COMMAND is there.
 from_debian() {
 	if PATH="$PATH:/usr/sbin:/sbin" command -v "$2" >/dev/null; then
 		echo "$1: already there"
 	elif ! command -v apt-get >/dev/null; then
-		missing="$missing $1 (no apt-get)"
+		missing="$missing
+  $1 (no apt-get)"
 	elif [ "$(id -u)" -ne 0 ]; then
-		missing="$missing $1 (needs root: apt-get install --no-install-recommends $1)"
-	elif forbid_starting &&
-		DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
-			install -y -qq --no-install-recommends "$1" >/dev/null; then
+		missing="$missing
+  $1 (needs root: apt-get install --no-install-recommends $1)"
+	elif forbid_starting && { apt_install "$1" 2>/dev/null || { apt-get update -qq && apt_install "$1"; }; }; then
 		echo "$1: installed"
 	else
-		missing="$missing $1 (apt-get failed)"
+		missing="$missing
+  $1 (apt-get failed)"
 	fi
 }
 
@@ -36,11 +42,13 @@ from_npm() {
 	if [ -x ".peers/node_modules/.bin/$1" ]; then
 		echo "$1: already there"
 	elif ! command -v npm >/dev/null; then
-		missing="$missing $1 (no npm)"
+		missing="$missing
+  $1 (no npm)"
 	elif npm install --prefix .peers --no-audit --no-fund --loglevel=error "$1" >/dev/null; then
 		echo "$1: installed"
 	else
-		missing="$missing $1 (npm failed)"
+		missing="$missing
+  $1 (npm failed)"
 	fi
 }
 

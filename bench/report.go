@@ -11,7 +11,7 @@ const (
 	goalGapMedian = 6 * time.Millisecond
 	goalGapMax    = 25 * time.Millisecond
 	goalRatio     = 1.0
-	goalPerShare  = 10 << 20 // bytes
+	goalPerShare  = 10e6 // bytes
 )
 
 // report is all that was measured; what was not is nil.
@@ -67,7 +67,7 @@ func atLeast(got, want float64) string {
 }
 
 func plain(n float64) string { return fmt.Sprintf("%.0f", n) }
-func mib(n float64) string   { return fmt.Sprintf("%.1f MiB", n/(1<<20)) }
+func mb(n float64) string    { return fmt.Sprintf("%.1f MB", n/1e6) }
 func ms(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 }
@@ -114,8 +114,8 @@ func (rep *report) goals() []goal {
 		}
 	}
 	if m := rep.Memory; m != nil {
-		add(either(m.Missing, m.Failed), "anonymous memory of one more idle share", "<= "+mib(goalPerShare), func() (string, string) {
-			return mib(m.perShare()), atMost(m.perShare(), goalPerShare, mib)
+		add(either(m.Missing, m.Failed), "anonymous memory of one more idle share", "<= "+mb(goalPerShare), func() (string, string) {
+			return mb(m.perShare()), atMost(m.perShare(), goalPerShare, mb)
 		})
 	}
 	if s := rep.Start; s != nil {
@@ -313,12 +313,12 @@ func (rep *report) writeMemory(p *page) {
 	if why := either(m.Missing, m.Failed); why != "" {
 		p.blank(3, "Sharetray", why)
 	} else {
-		p.row(fmt.Sprintf("Sharetray with %d shares", m.FewN), fmt.Sprint(m.FewProc), mib(float64(m.Few)))
-		p.row(fmt.Sprintf("Sharetray with %d shares", m.ManyN), fmt.Sprint(m.ManyProc), mib(float64(m.Many)))
-		p.row("each share more", "", mib(m.perShare()))
+		p.row(fmt.Sprintf("Sharetray with %d shares", m.FewN), fmt.Sprint(m.FewProc), mb(float64(m.Few)))
+		p.row(fmt.Sprintf("Sharetray with %d shares", m.ManyN), fmt.Sprint(m.ManyProc), mb(float64(m.Many)))
+		p.row("each share more", "", mb(m.perShare()))
 	}
 	if m.Caddy > 0 {
-		p.row("one stock Caddy", "1", mib(float64(m.Caddy)))
+		p.row("one stock Caddy", "1", mb(float64(m.Caddy)))
 	}
 }
 

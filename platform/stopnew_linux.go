@@ -1,22 +1,21 @@
 package platform
 
 import (
-	"net"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// StopNew makes the system take no further connection on ln, while those on
-// their way arrive and can be accepted. Without it, connections that are made
-// between the last accept and the close would be reset. Who comes now is
-// neither taken nor turned away: their system asks again a second later, and is
-// refused then, if ln is closed by then.
+// StopNew makes the system take no further connection on the socket, for all
+// who hold it and for good, while those on their way arrive and can be accepted.
+// Without it, connections that are made between the last accept and the close
+// would be reset. Who comes now is neither taken nor turned away: their system
+// asks again a second later, and is refused then.
 //
 // A socket filter (socket(7), SO_ATTACH_FILTER) drops what asks for a
 // connection: segments with SYN and without ACK. It sees a segment from its TCP
 // header on; the flags are in byte 13 (RFC 9293, 3.1).
-func StopNew(ln *net.TCPListener) error {
+func (s *Socket) StopNew() error {
 	const syn, ack = 0x02, 0x10
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13},
@@ -26,15 +25,5 @@ func StopNew(ln *net.TCPListener) error {
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
 	}
 	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: unsafe.SliceData(filter)}
-	raw, err := ln.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var serr error
-	if err := raw.Control(func(fd uintptr) {
-		serr = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog)
-	}); err != nil {
-		return err
-	}
-	return serr
+	return unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog)
 }

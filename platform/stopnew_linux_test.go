@@ -17,7 +17,12 @@ func TestStopNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := held.Listener()
+	own, err := held.Dup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	ln, err := own.Listener()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +32,7 @@ func TestStopNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer before.Close()
-	if err := StopNew(ln); err != nil {
+	if err := held.StopNew(); err != nil {
 		t.Fatal(err)
 	}
 	late := make(chan error, 1)
@@ -60,6 +65,7 @@ func TestStopNew(t *testing.T) {
 		t.Error(err)
 	}
 	ln.Close()
+	held.Close()
 	if err := <-late; !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("who came late got %v, want refused", err)
 	}

@@ -2,13 +2,10 @@
 
 package platform
 
-import (
-	"fmt"
-	"net"
-)
+import "fmt"
 
 // StopNew has no way to do it on this system: connections that are made in the
 // instant between the last accept and the close are reset.
-func StopNew(*net.TCPListener) error {
+func (s *Socket) StopNew() error {
 	return fmt.Errorf("take no further connection: %w", ErrUnsupported)
 }

@@ -6,8 +6,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"sharetray/platform"
 )
 
 // drainQuiet is how long a draining gate waits for one more connection before
@@ -111,10 +109,8 @@ func (g *gate) Pause() {
 func (g *gate) Resume() { g.set(gatePaused, gateOpen, time.Time{}) }
 
 // Drain accepts what waits already or is about to, then closes. It returns when
-// that is done. Where the system can, it takes no new connection meanwhile, so
-// that none is made in the instant before the close, and reset by it.
+// that is done.
 func (g *gate) Drain() {
-	_ = platform.StopNew(g.ln)
 	g.mu.Lock()
 	g.until = time.Now().Add(drainBound)
 	g.mu.Unlock()

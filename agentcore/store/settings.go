@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -121,6 +122,9 @@ func readSettings(path string) (Settings, error) {
 	data, err := read(path)
 	if err != nil {
 		return s, err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return s, nil // nothing is set
 	}
 	doc, err := schema.Parse(filepath.Base(path), data)
 	if err != nil {

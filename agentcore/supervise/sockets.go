@@ -107,6 +107,15 @@ func (s sockets) trim(want []netip.AddrPort) {
 	}
 }
 
+// release gives up all, for good: the process that has them too is to answer
+// who is there already, and nobody else.
+func (s sockets) release() {
+	for _, sock := range s {
+		_ = sock.StopNew() // a system that can't resets who comes at the last instant
+	}
+	s.trim(nil)
+}
+
 // lend returns second holds on those of want that are held.
 func (s sockets) lend(want []netip.AddrPort) (lent []*platform.Socket, err error) {
 	for _, a := range want {

@@ -227,7 +227,7 @@ func (l *loop) act(f Effect) {
 		l.socks.trim(Addresses(l.share))
 		l.cfg.Pool.Refill()
 	case Release:
-		l.socks.trim(nil)
+		l.socks.release()
 	case Acquire:
 		l.acquire(f.Worker)
 	case Probe:

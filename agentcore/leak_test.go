@@ -1,0 +1,105 @@
+package agentcore_test
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+
+	"sharetray/agentcore"
+	"sharetray/agentcore/supervise"
+)
+
+// cycles is how often TestManyCrashes kills: SHARETRAY_CYCLES, or a few.
+func cycles(t *testing.T) int {
+	if v := os.Getenv("SHARETRAY_CYCLES"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	return 40
+}
+
+// TestManyCrashes: however often a share's process is killed, the agent keeps
+// no descriptor, no goroutine, no child and no memory of it. It does not run
+// beside other tests, which would be counted too.
+func TestManyCrashes(t *testing.T) {
+	r := newRig(t, quickSettings)
+	dir := r.folder("hello")
+	r.share("photos", dir)
+	n := cycles(t)
+	crash := func(times int) {
+		t.Helper()
+		st, err := r.Get("photos")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range times {
+			before := st
+			st = r.until("photos", "ready", func(s agentcore.Status) bool { return s.State == supervise.Ready && s.PID != 0 })
+			kill(t, st.PID)
+			r.mustGet(st.URLs[0]+"a.txt", "hello")
+			st = r.until("photos", "replaced", func(s agentcore.Status) bool {
+				return s.State == supervise.Ready && s.PID != st.PID && s.Restarts > before.Restarts
+			})
+		}
+	}
+	crash(max(10, n/10)) // what grows once has grown
+	fds, routines, memory := descriptors(t), runtime.NumGoroutine(), heap()
+	crash(n)
+	// The last standby may still be on its way: another 8 descriptors and goroutines.
+	const slack = 8
+	if now := descriptors(t); now > fds+slack {
+		t.Errorf("%d descriptors after %d crashes, %d before", now, n, fds)
+	}
+	if now := runtime.NumGoroutine(); now > routines+slack {
+		t.Errorf("%d goroutines after %d crashes, %d before", now, n, routines)
+	}
+	if now := heap(); now > memory+5<<20 {
+		t.Errorf("%d bytes in use after %d crashes, %d before", now, n, memory)
+	}
+	if z := zombies(t); z > 1 { // one may be on its way to be waited for
+		t.Errorf("%d zombies", z)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse + m.StackInuse
+}
+
+// zombies counts the children of this process that nobody has waited for.
+func zombies(t *testing.T) int {
+	t.Helper()
+	procs, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, p := range procs {
+		stat, err := os.ReadFile("/proc/" + p.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		// "pid (comm) state ppid": the comm may hold anything but ends at the last ")".
+		f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		if len(f) > 1 && string(f[0]) == "Z" && string(f[1]) == strconv.Itoa(os.Getpid()) {
+			n++
+		}
+	}
+	return n
+}
