@@ -16,6 +16,7 @@ import (
 	"sharetray/agentcore"
 	"sharetray/agentcore/process"
 	"sharetray/agentcore/supervise"
+	"sharetray/platform"
 )
 
 // TestMain lets this binary be a share process, as the program itself can.
@@ -197,6 +198,23 @@ func (r *rig) mustGet(url, want string) {
 	if got, err := get(url); err != nil || got != want {
 		r.t.Fatalf("GET %s: %q, %v; want %q", url, got, err, want)
 	}
+}
+
+// mustGetAfterKill is mustGet for the instant after a kill: a thread that runs
+// on another processor at that instant may still accept a connection, which
+// then dies with it. Being refused is never right.
+func (r *rig) mustGetAfterKill(url, want string) {
+	r.t.Helper()
+	for range 3 {
+		got, err := get(url)
+		if err == nil && got == want {
+			return
+		}
+		if err == nil || platform.IsConnRefused(err) {
+			r.t.Fatalf("GET %s: %q, %v; want %q", url, got, err, want)
+		}
+	}
+	r.t.Fatalf("GET %s: cut again and again", url)
 }
 
 func kill(t *testing.T, pid int) {

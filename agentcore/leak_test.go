@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"sharetray/agentcore"
@@ -27,9 +28,9 @@ func cycles(t *testing.T) int {
 // no descriptor, no goroutine, no child and no memory of it. It does not run
 // beside other tests, which would be counted too.
 func TestManyCrashes(t *testing.T) {
-	r := newRig(t, quickSettings)
-	dir := r.folder("hello")
-	r.share("photos", dir)
+	// However quickly they follow each other, crashes are answered at once.
+	r := newRig(t, strings.Replace(quickSettings, `min_ready = "20ms"`, "min_ready = \"1ms\"\ngive_up_after = 1000", 1))
+	r.share("photos", r.folder("hello"))
 	n := cycles(t)
 	crash := func(times int) {
 		t.Helper()
@@ -41,7 +42,7 @@ func TestManyCrashes(t *testing.T) {
 			before := st
 			st = r.until("photos", "ready", func(s agentcore.Status) bool { return s.State == supervise.Ready && s.PID != 0 })
 			kill(t, st.PID)
-			r.mustGet(st.URLs[0]+"a.txt", "hello")
+			r.mustGetAfterKill(st.URLs[0]+"a.txt", "hello")
 			st = r.until("photos", "replaced", func(s agentcore.Status) bool {
 				return s.State == supervise.Ready && s.PID != st.PID && s.Restarts > before.Restarts
 			})

@@ -30,7 +30,7 @@ func TestShareIsServedAndComesBack(t *testing.T) {
 	for i := range 5 {
 		st = r.until("photos", "ready again", func(s agentcore.Status) bool { return s.State == supervise.Ready && s.Restarts == i })
 		kill(t, st.PID)
-		r.mustGet(st.URLs[0]+"a.txt", "hello")
+		r.mustGetAfterKill(st.URLs[0]+"a.txt", "hello")
 	}
 	back := r.until("photos", "back", func(s agentcore.Status) bool { return s.State == supervise.Ready && s.Restarts == 5 })
 	if back.PID == st.PID || back.URLs[0] != st.URLs[0] || back.Crashes != 5 {

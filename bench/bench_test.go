@@ -119,8 +119,11 @@ func TestRigEndsWhatItStarted(t *testing.T) {
 		if _, err := p.run(t.Context(), "/bin/sh", "-c", "setsid sleep 600 </dev/null >/dev/null 2>&1 & exit 0"); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(carrying(r.mark(p.label))); n != 1 {
-			t.Fatalf("%d processes in place %s, want 1", n, p.label)
+		err := poll(t.Context(), "the process is seen", 5*time.Millisecond, func() (bool, error) {
+			return len(carrying(r.mark(p.label))) == 1, nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	r.sweep(one.label, 0)

@@ -41,9 +41,9 @@ type plan struct {
 
 var (
 	whole = plan{
-		kills: 25, uptime: 1500 * time.Millisecond,
+		kills: 20, uptime: 1500 * time.Millisecond,
 		pairs: 9, window: 2 * time.Second, warmup: 300 * time.Millisecond, large: 512 << 20,
-		few: 2, many: 12, shares: 50, starts: 5,
+		few: 2, many: 12, shares: 50, starts: 3,
 		rolls: 20, stops: 5, download: 48 << 20,
 	}
 	quick = plan{

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -180,9 +179,7 @@ func work(text string, out io.Writer) error {
 	var (
 		requests atomic.Int64
 		received byteCounter
-		over     atomic.Bool
 		failed   = make(chan error, spec.Conns)
-		clients  sync.WaitGroup
 	)
 	for range spec.Conns {
 		c := &client{
@@ -190,33 +187,39 @@ func work(text string, out io.Writer) error {
 			keepAlive: true, timeout: 30 * time.Second,
 			sink: &received,
 		}
-		clients.Go(func() {
-			defer c.hangUp()
-			for !over.Load() {
+		go func() {
+			for {
 				if _, err := c.do(); err != nil {
 					failed <- err
 					return
 				}
 				requests.Add(1)
 			}
-		})
+		}()
 	}
-	time.Sleep(spec.Warmup)
+	// A client that fails ends the work at once.
+	let := func(d time.Duration) error {
+		select {
+		case err := <-failed:
+			return err
+		case <-time.After(d):
+			return nil
+		}
+	}
+	if err := let(spec.Warmup); err != nil {
+		return err
+	}
 	began, requests0, received0 := time.Now(), requests.Load(), received.Load()
-	time.Sleep(spec.Window)
+	if err := let(spec.Window); err != nil {
+		return err
+	}
 	took := time.Since(began).Seconds()
-	done := workDone{
+	// What is in flight is given up: a large file may have long to go, and the
+	// worker's end is the end of that too.
+	return json.NewEncoder(out).Encode(workDone{
 		Requests: float64(requests.Load()-requests0) / took,
 		Bytes:    float64(received.Load()-received0) / took,
-	}
-	over.Store(true)
-	// A large file may have long to go: the worker's end is the end of that too.
-	select {
-	case err := <-failed:
-		return err
-	default:
-		return json.NewEncoder(out).Encode(done)
-	}
+	})
 }
 
 // byteCounter is a writer that only counts.

@@ -200,12 +200,16 @@ func (r *rig) labels() []string {
 }
 
 // sweep waits until nothing that carries the label runs any more, and kills
-// what does after the patience.
+// what does after the patience. A process is not seen in the instant in which
+// it executes another program, so nothing must be seen twice.
 func (r *rig) sweep(label string, patience time.Duration) {
 	deadline := time.Now().Add(patience)
+	empty := 0
 	for last := deadline.Add(10 * time.Second); time.Now().Before(last); {
 		left := carrying(r.mark(label))
-		if len(left) == 0 {
+		if len(left) > 0 {
+			empty = 0
+		} else if empty++; empty == 2 {
 			return
 		}
 		if time.Now().After(deadline) {

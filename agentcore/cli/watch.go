@@ -153,7 +153,7 @@ func drawScreen(f *os.File, shares map[string]agentcore.Status) error {
 		lines = lines[:rows-1]
 	}
 	for _, l := range lines {
-		b.WriteString(l.cut(columns).paint(p) + "\r\n")
+		b.WriteString(l.cut(columns).paint(p) + "\n")
 	}
 	b.WriteString(p.dim(cut("Ctrl-C ends this; the shares stay up.", columns)))
 	_, err = io.WriteString(f, b.String())

@@ -118,7 +118,7 @@ func TestScreen(t *testing.T) {
 		return frame
 	}
 	first := read()
-	for _, line := range strings.Split(first, "\r\n") {
+	for _, line := range strings.Split(first, "\n") {
 		if w := width(strings.NewReplacer("\x1b[?1049h", "", "\x1b[?25l", "", "\x1b[H", "", "\x1b[J", "").Replace(line)); w > 80 {
 			t.Errorf("%d columns: %q", w, line)
 		}

@@ -34,7 +34,6 @@ func TestLoadSettings(t *testing.T) {
 func TestLoadSettingsRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, sentence string }{
-		{"", "settings.toml is empty"},
 		{"notification = true\n", `settings.toml:1: unknown key "notification"; did you mean "notifications"?`},
 		{"[restart]\n\nmin_redy = \"1s\"\n", `settings.toml:3: unknown key "restart.min_redy"; did you mean "restart.min_ready"?`},
 		{"[restrat]\nmin_ready = \"1s\"\n", `settings.toml:1: unknown key "restrat"`},
