@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == agentcore.ShareProcessRole {
 		os.Exit(process.Main(os.Args[2], "test"))
 	}
+	if len(os.Args) == 3 && os.Args[1] == ordinaryRole {
+		ordinary(os.Args[2])
+		return
+	}
 	os.Exit(m.Run())
 }
 

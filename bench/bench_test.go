@@ -107,6 +107,7 @@ func TestRigEndsWhatItStarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { r.close() })
 	one, err := r.newPlace("one")
 	if err != nil {
 		t.Fatal(err)

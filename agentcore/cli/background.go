@@ -31,10 +31,15 @@ func (a *app) runningClient(ctx context.Context) (*control.Client, error) {
 		return nil, err
 	}
 	client := control.Dial(paths)
-	if _, err = client.Info(ctx); !platform.IsNobodyThere(err) {
+	if _, err = client.Info(ctx); !needsAgent(err) {
 		return client, err
 	}
 	return client, a.startAgent(ctx, paths, client)
+}
+
+// needsAgent reports whether err is there because no agent is, or not for long.
+func needsAgent(err error) bool {
+	return platform.IsNobodyThere(err) || errors.Is(err, control.ErrEnding)
 }
 
 // startAgent starts an agent in the background and waits until it, or one that

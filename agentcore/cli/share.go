@@ -151,19 +151,9 @@ func (a *app) share(cmd *cobra.Command, f *shareFlags, kind share.Kind, target s
 	if err := check(&n, cmd.Flags().Changed("name")); err != nil {
 		return err
 	}
-	client, err := a.runningClient(ctx)
-	if err != nil {
-		return err
-	}
-	list, err := client.List(ctx)
-	if err != nil {
-		return err
-	}
-	var st agentcore.Status
-	if old, ok := alreadyShared(list, n); ok {
-		st, err = a.shareAgain(ctx, client, old, n)
-	} else {
-		st, err = client.Add(ctx, n)
+	st, err := a.shareNow(ctx, n)
+	if needsAgent(err) { // it has ended in between
+		st, err = a.shareNow(ctx, n)
 	}
 	if err != nil {
 		return err
@@ -173,6 +163,21 @@ func (a *app) share(cmd *cobra.Command, f *shareFlags, kind share.Kind, target s
 		return a.printJSON(st)
 	}
 	return a.printLink(st)
+}
+
+func (a *app) shareNow(ctx context.Context, n agentcore.NewShare) (agentcore.Status, error) {
+	client, err := a.runningClient(ctx)
+	if err != nil {
+		return agentcore.Status{}, err
+	}
+	list, err := client.List(ctx)
+	if err != nil {
+		return agentcore.Status{}, err
+	}
+	if old, ok := alreadyShared(list, n); ok {
+		return a.shareAgain(ctx, client, old, n)
+	}
+	return client.Add(ctx, n)
 }
 
 // alreadyShared finds the share that n would only repeat.

@@ -202,7 +202,11 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&f); err != nil || f.Code == "" {
 		return nil, problem.New(problem.Internal, "the agent gave an answer that is not understood: %s", resp.Status)
 	}
-	return nil, &problem.Problem{Code: f.Code, Sentence: f.Sentence}
+	p := &problem.Problem{Code: f.Code, Sentence: f.Sentence}
+	if f.Code == problem.Unavailable {
+		p.Err = ErrEnding // what else would an agent that answers mean
+	}
+	return nil, p
 }
 
 // goneError turns the failure of a connection into a problem.

@@ -15,12 +15,16 @@
 //	GET    /v1/events                lines of JSON, as long as one listens
 //	POST   /v1/quit                  ends the agent; the answer ends when it has
 //
+// An agent that is ending still tells about its shares, but does nothing more
+// for them.
+//
 // An answer that is not a success is a JSON object of code and sentence, as
 // package problem has them.
 package control
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"sharetray/agentcore"
@@ -46,7 +50,13 @@ type Agent interface {
 
 	// Quit begins the orderly end and returns at once.
 	Quit()
+	// Quitting is closed when the end has begun, whoever asked for it.
+	Quitting() <-chan struct{}
 }
+
+// ErrEnding is wrapped by the error of what was asked of an agent that is on its
+// way out. The next agent may be asked again.
+var ErrEnding = errors.New("the agent is ending")
 
 // maxBody bounds what a request may carry, in bytes.
 const maxBody = 64 << 10

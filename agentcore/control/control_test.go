@@ -340,6 +340,51 @@ func TestQuit(t *testing.T) {
 	}
 }
 
+// TestAnAgentThatIsEnding tells about its shares, and does nothing for them.
+func TestAnAgentThatIsEnding(t *testing.T) {
+	t.Parallel()
+	a := &controltest.Agent{Drain: make(chan struct{})}
+	a.Put(controltest.Status("docs", share.Web, "/x", 20001))
+	paths := controltest.Paths(t)
+	controltest.Serve(t, a, paths)
+	c := control.Dial(paths)
+	ctx := t.Context()
+	entered := make(chan struct{})
+	a.Hook = func(context.Context, string, string) error {
+		close(entered)
+		<-a.Quitting()
+		return problem.New(problem.NotFound, "it is gone")
+	}
+	begun := make(chan error, 1)
+	go func() { _, err := c.Restart(ctx, "docs"); begun <- err }()
+	<-entered
+	ended := make(chan error, 1)
+	go func() { ended <- c.Quit(ctx) }()
+	if err := <-begun; !errors.Is(err, control.ErrEnding) {
+		t.Errorf("what had begun: %v", err)
+	}
+	for what, err := range map[string]error{
+		"info": second(c.Info(ctx)), "start": second(c.Start(ctx, "docs")), "add": second(c.Add(ctx, agentcore.NewShare{})),
+		"set": second(c.Set(ctx, "docs", map[string]string{"port": "1"})), "remove": c.Remove(ctx, "docs"),
+	} {
+		if !errors.Is(err, control.ErrEnding) || !problem.Is(err, problem.Unavailable) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if list, err := c.List(ctx); err != nil || len(list) != 1 {
+		t.Errorf("list: %v, %v", list, err)
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("quit did not wait: %v", err)
+	default:
+	}
+	close(a.Drain)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestServeEndsWithRequestsUnderWay checks that nobody's waiting keeps an agent alive.
 func TestServeEndsWithRequestsUnderWay(t *testing.T) {
 	t.Parallel()

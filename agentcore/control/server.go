@@ -73,15 +73,15 @@ func (s *server) routes() http.Handler {
 	// A client that hangs up stops waiting for a start, but a stop goes on.
 	mux.HandleFunc("POST /v1/shares/{name}/start", func(w http.ResponseWriter, r *http.Request) {
 		st, err := s.agent.Start(r.Context(), r.PathValue("name"))
-		answerStatus(w, st, err)
+		s.did(w, st, err)
 	})
 	mux.HandleFunc("POST /v1/shares/{name}/restart", func(w http.ResponseWriter, r *http.Request) {
 		st, err := s.agent.Restart(r.Context(), r.PathValue("name"))
-		answerStatus(w, st, err)
+		s.did(w, st, err)
 	})
 	mux.HandleFunc("POST /v1/shares/{name}/stop", func(w http.ResponseWriter, r *http.Request) {
 		st, err := s.agent.Stop(s.life, r.PathValue("name"))
-		answerStatus(w, st, err)
+		s.did(w, st, err)
 	})
 	mux.HandleFunc("GET /v1/shares/{name}/log", s.log)
 	mux.HandleFunc("GET /v1/events", s.events)
@@ -91,8 +91,31 @@ func (s *server) routes() http.Handler {
 			noSuchCall(mux, w, r)
 			return
 		}
+		if asks := r.Method == http.MethodGet && r.URL.Path != "/v1/agent" || r.URL.Path == "/v1/quit"; !asks && s.ending() {
+			answer(w, nil, errEnding)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+var errEnding = problem.New(problem.Unavailable, "the agent is ending: try again when it has")
+
+func (s *server) ending() bool {
+	select {
+	case <-s.agent.Quitting():
+		return true
+	default:
+		return false
+	}
+}
+
+// did answers with what came of an action.
+func (s *server) did(w http.ResponseWriter, st agentcore.Status, err error) {
+	if err != nil && s.ending() {
+		err = errEnding // which is why, whatever it looked like
+	}
+	answerStatus(w, st, err)
 }
 
 // noSuchCall answers a request that no pattern takes, which a client of another
@@ -122,7 +145,7 @@ func (s *server) add(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st, err := s.agent.Add(r.Context(), n)
-	answerStatus(w, st, err)
+	s.did(w, st, err)
 }
 
 func (s *server) set(w http.ResponseWriter, r *http.Request) {
@@ -136,7 +159,7 @@ func (s *server) set(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st, err := s.agent.Set(s.life, r.PathValue("name"), changes)
-	answerStatus(w, st, err)
+	s.did(w, st, err)
 }
 
 func (s *server) remove(w http.ResponseWriter, r *http.Request) {

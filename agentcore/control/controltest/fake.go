@@ -37,6 +37,8 @@ type Agent struct {
 	shares  []agentcore.Status
 	readers map[chan agentcore.Event]bool
 	quit    chan struct{}
+
+	Drain chan struct{} // when set, the end waits until it is closed
 }
 
 // Paths returns places for one agent, below a folder whose name is short enough
@@ -84,6 +86,9 @@ func ServeOn(t testing.TB, a *Agent, ln net.Listener) (end func()) {
 	go func() {
 		select {
 		case <-quit:
+			if a.Drain != nil {
+				<-a.Drain
+			}
 		case <-ctx.Done():
 		}
 		cancel()
@@ -305,8 +310,16 @@ func (a *Agent) Subscribe() ([]agentcore.Status, <-chan agentcore.Event, func())
 func (a *Agent) Quit() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.quit != nil {
+	select {
+	case <-a.quit:
+	default:
 		close(a.quit)
-		a.quit = nil
 	}
+}
+
+// Quitting implements control.Agent.
+func (a *Agent) Quitting() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.quit
 }
