@@ -31,6 +31,7 @@ func agentOf(version, exe string) func(context.Context, bool) error {
 		if err != nil {
 			return err
 		}
+		defer agent.Release()
 		ln, err := platform.ListenControl(paths.Control)
 		if err != nil {
 			agent.Quit()

@@ -58,6 +58,7 @@ type Agent struct {
 }
 
 // Start takes the lock, so that there is one agent, and brings up the shares.
+// The caller calls Release once the agent is Done.
 // The error has code problem.Exists when another agent has the lock.
 func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	for _, dir := range []string{paths.State, paths.Logs, paths.Links, filepath.Dir(paths.Control)} {
@@ -92,6 +93,7 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	if err := a.reload(); err != nil {
 		a.Quit()
 		<-a.done
+		a.Release()
 		return nil, err
 	}
 	go a.watch(ctx)
@@ -229,11 +231,16 @@ func (a *Agent) run() {
 	a.cancel()
 	<-a.pool.Done()
 	s.closeSubscribers()
+	close(a.done)
+}
+
+// Release gives the lock back. It is the last thing that an agent does, after
+// its control socket is closed: the next agent begins with a new one. The lock's
+// file stays, because another may be waiting for it already.
+func (a *Agent) Release() {
 	if err := a.lock.Unlock(); err != nil {
 		a.opt.Log.Warn("the lock could not be given back", "error", err)
 	}
-	os.Remove(a.paths.Lock)
-	close(a.done)
 }
 
 // logOf says where a share's process logs.

@@ -105,10 +105,19 @@ func (r *rig) start(exe string) {
 		a.Quit()
 		select {
 		case <-a.Done():
+			a.Release()
 		case <-time.After(patience):
 			r.t.Error("the agent did not end")
 		}
 	})
+}
+
+// end ends the agent, so that another can be started.
+func (r *rig) end() {
+	r.t.Helper()
+	r.Quit()
+	<-r.Done()
+	r.Release()
 }
 
 func (r *rig) write(path, content string) {

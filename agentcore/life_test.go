@@ -181,8 +181,7 @@ func TestStoppedIsKept(t *testing.T) {
 	if _, err := r.Stop(r.ctx(), "off"); err != nil {
 		t.Fatal(err)
 	}
-	r.Quit()
-	<-r.Done()
+	r.end()
 	if _, err := get(up.URLs[0]); !platform.IsConnRefused(err) {
 		t.Errorf("after quit: %v, want refused", err)
 	}
@@ -235,8 +234,7 @@ func TestBadStartsGiveUp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quickSettings)
 	st := r.share("photos", r.folder("hello"))
-	r.Quit()
-	<-r.Done()
+	r.end()
 	broken := filepath.Join(t.TempDir(), "broken")
 	if err := os.WriteFile(broken, []byte("#!/bin/sh\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)

@@ -110,7 +110,7 @@ func InheritedLink(string) (net.Listener, error) {
 
 // StopSignals are the signals that ask a process of ours to end gently.
 func StopSignals() []os.Signal {
-	return []os.Signal{syscall.SIGQUIT, syscall.SIGTERM, os.Interrupt}
+	return []os.Signal{syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, os.Interrupt}
 }
 
 // AskToStop asks a share process to finish what is in flight and to exit.

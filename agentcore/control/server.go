@@ -164,7 +164,7 @@ func (s *server) set(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) remove(w http.ResponseWriter, r *http.Request) {
 	if err := s.agent.Remove(s.life, r.PathValue("name")); err != nil {
-		answer(w, nil, err)
+		s.did(w, agentcore.Status{}, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

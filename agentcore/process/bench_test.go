@@ -94,10 +94,16 @@ func BenchmarkMemory(b *testing.B) {
 func BenchmarkFiles(b *testing.B) {
 	dir := files(b, map[string]string{"small.bin": strings.Repeat("x", 4<<10), "large.bin": strings.Repeat("x", 64<<20)})
 	ours := serve(b, share.Share{Kind: share.Web, Target: dir})
-	peers := map[string]string{"sharetray": ours.addr, "caddy": plainCaddy(b, dir)}
+	caddy, pid := plainCaddy(b, dir)
+	addrs := map[string]string{"sharetray": ours.addr, "caddy": caddy}
+	pids := map[string]int{"sharetray": ours.proc.Cmd.Process.Pid, "caddy": pid}
 	for _, file := range []string{"small.bin", "large.bin"} {
 		for _, name := range []string{"caddy", "sharetray", "caddy", "sharetray"} {
-			b.Run(file+"/"+name, func(b *testing.B) { load(b, peers[name], file) })
+			b.Run(file+"/"+name, func(b *testing.B) {
+				before := cpu(b, pids[name])
+				load(b, addrs[name], file)
+				b.ReportMetric(float64((cpu(b, pids[name])-before).Microseconds())/float64(b.N), "us-cpu")
+			})
 		}
 	}
 }
@@ -146,17 +152,17 @@ func load(b *testing.B, addr, file string) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
 }
 
-func plainCaddy(b *testing.B, dir string) string {
+func plainCaddy(b *testing.B, dir string) (addr string, pid int) {
 	b.Helper()
 	exe := filepath.Join(os.TempDir(), "sharetray-bench-caddy")
-	if out, err := exec.Command("go", "build", "-o", exe, "sharetray/bench/caddy").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", exe, "sharetray/agentcore/bench/caddy").CombinedOutput(); err != nil {
 		b.Skipf("can't build caddy: %v\n%s", err, out)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	addr := ln.Addr().String()
+	addr = ln.Addr().String()
 	ln.Close()
 	cmd := exec.Command(exe, "file-server", "--listen", addr, "--root", dir)
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+b.TempDir(), "XDG_CONFIG_HOME="+b.TempDir())
@@ -171,19 +177,33 @@ func plainCaddy(b *testing.B, dir string) string {
 		}
 		return err == nil
 	})
-	return addr
+	return addr, cmd.Process.Pid
+}
+
+// cpu is the processor time that a process has used, by all its threads.
+func cpu(tb testing.TB, pid int) (sum time.Duration) {
+	tb.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(threads) == 0 {
+		tb.Skip("no schedstat on this system")
+	}
+	for _, t := range threads {
+		b, err := os.ReadFile(t)
+		if err != nil {
+			continue // that thread has ended
+		}
+		ns, _ := strconv.ParseInt(strings.Fields(string(b))[0], 10, 64)
+		sum += time.Duration(ns)
+	}
+	return sum
 }
 
 // settle waits until a process has stopped to use the processor.
 func settle(tb testing.TB, pid int) {
 	tb.Helper()
-	last := ""
+	last := time.Duration(-1)
 	for quiet := 0; quiet < 5; time.Sleep(50 * time.Millisecond) {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
-		if err != nil {
-			tb.Skip(err)
-		}
-		if now := strings.Fields(string(b))[0]; now == last {
+		if now := cpu(tb, pid); now == last {
 			quiet++
 		} else {
 			last, quiet = now, 0

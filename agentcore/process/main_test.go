@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "share-process" {
 		os.Exit(Main(os.Args[2], "test"))
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // else each share process takes a second to exit under -race
 	os.Exit(m.Run())
 }
 

@@ -27,8 +27,8 @@ import (
 	"sharetray/platform"
 )
 
-// orphanGrace is how long a process goes on without an agent before it drains.
-const orphanGrace = 2 * time.Second
+// introduction is how long a process waits for its agent's first hello.
+const introduction = 30 * time.Second
 
 // Main is the whole life of a share process. It returns the exit code.
 func Main(linkPath, version string) int {
@@ -51,7 +51,7 @@ func Main(linkPath, version string) int {
 		fmt.Fprintf(os.Stderr, "sharetray: a share process is started by the agent only: %v\n", err)
 		return 1
 	}
-	defer os.Remove(linkPath)
+	defer platform.RemoveLink(linkPath)
 	go p.accept(ln)
 	go p.tellNews()
 	go p.warmUp()
@@ -83,7 +83,7 @@ type process struct {
 // drain, or the loss of the agent.
 func (p *process) live(signals <-chan os.Signal) int {
 	var agent *link.Conn
-	orphaned := time.NewTimer(orphanGrace)
+	introduced := time.NewTimer(introduction)
 	for {
 		var gone <-chan struct{}
 		if agent != nil {
@@ -91,14 +91,14 @@ func (p *process) live(signals <-chan os.Signal) int {
 		}
 		select {
 		case agent = <-p.arrived:
-			orphaned.Stop()
+			introduced.Stop()
 		case <-gone:
-			// The agent died. Another may adopt this process; for now it gets
-			// orphanGrace to do so.
+			// The agent died. The sockets are let go at once, for the next agent,
+			// and what is in flight is finished.
 			agent = nil
-			orphaned.Reset(orphanGrace)
-		case <-orphaned.C:
-			slog.Warn("no agent, draining")
+			slog.Warn("the agent is gone, draining")
+			p.stop()
+		case <-introduced.C:
 			p.stop()
 		case s := <-signals:
 			if p.stop() {

@@ -53,7 +53,7 @@ func newProxy(s share.Share, env kindEnv) (kind, error) {
 		port = map[string]string{"http": "80", "h2c": "80", "https": "443"}[u.Scheme]
 	}
 	k := &proxy{target: u, addr: net.JoinHostPort(u.Hostname(), port), verify: s.VerifyTLS, via: env.via}
-	k.watch = &watch{look: k.reach, changed: env.changed, log: env.log, kick: make(chan struct{}, 1)}
+	k.watch = &watch{look: k.reach, changed: env.changed, log: env.log, kick: make(chan struct{}, 1), looked: make(chan struct{})}
 	return k, nil
 }
 
@@ -172,7 +172,8 @@ func (k *proxy) reach(ctx context.Context) string {
 	return ""
 }
 
-func (k *proxy) check()              {} // watch looks by itself
+// check waits for the first look; after that, watch looks by itself.
+func (k *proxy) check()              { k.watch.known() }
 func (k *proxy) targetError() string { return k.watch.sentence() }
 func (k *proxy) start()              { go k.watch.run() }
 

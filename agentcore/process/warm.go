@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -36,6 +37,7 @@ func (p *process) warmUp() {
 	}
 	// Out of the way now, rather than when a share waits for it.
 	if p.unlessTold(func() { _ = caddy.Stop() }) {
+		runtime.GC() // what pools keep goes with the second collection
 		debug.FreeOSMemory()
 	}
 }

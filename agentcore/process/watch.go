@@ -27,7 +27,8 @@ type watch struct {
 	log     *slog.Logger
 	kick    chan struct{}
 
-	busy atomic.Bool // used since the last look
+	busy   atomic.Bool   // used since the last look
+	looked chan struct{} // closed after the first look
 
 	mu  sync.Mutex
 	err string
@@ -66,6 +67,9 @@ func (w *watch) report(sentence string) {
 	w.changed()
 }
 
+// known waits for the first look: what is said of a target is never a guess.
+func (w *watch) known() { <-w.looked }
+
 // wake makes run look soon.
 func (w *watch) wake() {
 	select {
@@ -85,6 +89,9 @@ func (w *watch) run() {
 				ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 				w.report(w.look(ctx))
 				cancel()
+			}
+			if first {
+				close(w.looked)
 			}
 			doubt = false
 		case <-w.kick:

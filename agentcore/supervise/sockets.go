@@ -152,9 +152,16 @@ func BindProblem(addr netip.AddrPort, err error) error {
 		} else if ok {
 			holder = fmt.Sprintf("%s (pid %d)", name, pid)
 		}
-		return problem.New(problem.Conflict, "port %d is in use by %s: choose another port, or end that program (%w)", port, holder, err)
+		return bindProblem(problem.Conflict, err, "port %d is in use by %s: choose another port, or end that program", port, holder)
 	case platform.IsNoPermission(err):
-		return problem.New(problem.Invalid, "port %d needs administrator rights: choose a port from 1024 up (%w)", port, err)
+		return bindProblem(problem.Invalid, err, "port %d needs administrator rights: choose a port from 1024 up", port)
 	}
 	return problem.New(problem.Conflict, "port %d can't be opened on %s: %w", port, addr.Addr(), err)
+}
+
+// bindProblem keeps the cause for the log and out of the sentence.
+func bindProblem(code problem.Code, cause error, format string, args ...any) error {
+	p := problem.New(code, format, args...)
+	p.Err = cause
+	return p
 }
