@@ -140,6 +140,7 @@ func TestAppBehindGoesAndReturns(t *testing.T) {
 	}
 	r.mustGet(st.URLs[0], "the app")
 	app.Close()
+	_, _ = get(st.URLs[0]) // a visitor finds out first
 	down := r.untilState("app", supervise.Unhealthy)
 	if down.Trouble != supervise.TargetTrouble || down.PID != st.PID {
 		t.Errorf("the app is down, and the share says %+v", down)

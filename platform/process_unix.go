@@ -25,12 +25,13 @@ const (
 const lifeSuffix = ".l"
 
 // StartChild starts a share process in a session of its own, with a link at
-// linkPath that the process owns from then on. What it writes outside its log
-// goes to stderr (nil: nowhere).
+// linkPath that the process owns from then on, and with env besides this
+// process's own environment. What it writes outside its log goes to stderr (nil:
+// nowhere).
 //
 // The sockets are bound here and inherited, so that they can be dialled before
 // the process has come up: nobody polls for a file to appear.
-func StartChild(exe string, args []string, linkPath string, stderr *os.File) (_ *Child, err error) {
+func StartChild(exe string, args, env []string, linkPath string, stderr *os.File) (_ *Child, err error) {
 	defer func() {
 		if err != nil {
 			RemoveLink(linkPath)
@@ -53,6 +54,7 @@ func StartChild(exe string, args []string, linkPath string, stderr *os.File) (_ 
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), env...)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a share process: %w", err)
 	}

@@ -52,7 +52,7 @@ func IsNoSuchAddr(error) bool { return false }
 func IsConnRefused(error) bool { return false }
 
 // StartChild starts a share process with a link.
-func StartChild(string, []string, string, *os.File) (*Child, error) {
+func StartChild(string, []string, []string, string, *os.File) (*Child, error) {
 	return nil, unsupported("start a share process")
 }
 

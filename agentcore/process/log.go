@@ -7,6 +7,7 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -50,6 +51,10 @@ func (s *sink) Write(b []byte) (int, error) {
 // openLog makes the share's log the place for everything. A share whose log
 // can't be opened is served all the same.
 func openLog(l link.Log) {
+	if err := os.MkdirAll(filepath.Dir(l.Path), 0o700); err != nil {
+		fmt.Fprintf(os.Stderr, "sharetray: no log: %v\n", err)
+		return
+	}
 	w, err := logfile.Open(l.Path, l.MaxBytes, l.Keep)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "sharetray: no log: %v\n", err)

@@ -68,7 +68,7 @@ func startChild(t testing.TB) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.proc, err = platform.StartChild(exe, []string{"share-process", c.path}, c.path, stderr)
+	c.proc, err = platform.StartChild(exe, []string{"share-process", c.path}, nil, c.path, stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

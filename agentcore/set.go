@@ -1,0 +1,191 @@
+package agentcore
+
+import (
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"sharetray/agentcore/problem"
+	"sharetray/agentcore/share"
+	"sharetray/agentcore/store"
+	"sharetray/agentcore/supervise"
+)
+
+// set is what the agent's goroutine owns.
+type set struct {
+	agent       *Agent
+	members     map[string]*member // by file name, as declared
+	subscribers []chan Event
+	quitting    bool
+}
+
+// member is one share in the set.
+type member struct {
+	name       string
+	file       string
+	share      share.Share
+	known      bool // share holds a good declaration
+	spoiled    bool // its file can't be used now
+	declared   bool // there is a file for it
+	supervisor *supervise.Supervisor
+	last       supervise.Report
+}
+
+func (s *set) ended() bool { return s.quitting && len(s.members) == 0 }
+
+func (s *set) stopAll() {
+	s.quitting = true
+	for _, m := range s.members {
+		m.supervisor.Post(supervise.Event{Kind: supervise.Stop, Final: true}, nil)
+	}
+}
+
+func (s *set) find(name string) *member {
+	if m := s.members[name]; m != nil {
+		return m
+	}
+	for _, m := range s.members {
+		if strings.EqualFold(m.name, name) {
+			return m
+		}
+	}
+	return nil
+}
+
+func (s *set) list() []Status {
+	list := make([]Status, 0, len(s.members))
+	for _, m := range s.members {
+		list = append(list, m.status())
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	return list
+}
+
+// reconcile brings the members in line with the files.
+func (s *set) reconcile(entries []store.Entry) {
+	if s.quitting {
+		return
+	}
+	seen := map[string]bool{}
+	for _, e := range entries {
+		seen[e.Name] = true
+		m := s.members[e.Name]
+		if m != nil && !m.declared {
+			continue // its namesake is on its way out; reconciled again when it is gone
+		}
+		if m == nil {
+			m = s.add(e)
+		}
+		m.file = e.File
+		if e.Err != nil {
+			m.spoiled = true
+			m.supervisor.Post(supervise.Event{Kind: supervise.Spoil, Reason: problem.Sentence(e.Err)}, nil)
+			continue
+		}
+		m.declare(e.Share)
+	}
+	for name, m := range s.members {
+		if !seen[name] && m.declared {
+			m.declared = false
+			m.supervisor.Post(supervise.Event{Kind: supervise.Stop, Final: true}, nil)
+		}
+	}
+}
+
+func (s *set) add(e store.Entry) *member {
+	m := &member{name: e.Name, declared: true}
+	m.last = supervise.Report{State: supervise.New(time.Now())}
+	m.supervisor = supervise.NewSupervisor(supervise.Config{
+		Policy: policy(s.agent.settings), Pool: s.agent.pool, Log: s.agent.logOf,
+		Logger: s.agent.opt.Log,
+		Report: func(r supervise.Report) {
+			s.agent.mail.Put(func(s *set) { s.hear(m, r) })
+		},
+	})
+	s.members[e.Name] = m
+	return m
+}
+
+// declare tells the supervisor what the file says now, if it says anything new.
+func (m *member) declare(sh share.Share) {
+	old, first := m.share, !m.known
+	if !first && old == sh && !m.spoiled {
+		return
+	}
+	m.share, m.known, m.spoiled = sh, true, false
+	m.supervisor.Post(supervise.Event{Kind: supervise.Declare, StopGrace: sh.StopGrace,
+		Roll: first || needsRoll(old, sh)}, &sh)
+	switch {
+	case first && !sh.Paused, old.Paused && !sh.Paused:
+		m.supervisor.Post(supervise.Event{Kind: supervise.Start}, nil)
+	case !first && sh.Paused && !old.Paused:
+		m.supervisor.Post(supervise.Event{Kind: supervise.Stop}, nil)
+	}
+}
+
+// needsRoll reports whether the share process must be told of the change: some
+// of what is declared is for the agent alone.
+func needsRoll(old, sh share.Share) bool {
+	old.Paused, old.Notify, old.StopGrace = sh.Paused, sh.Notify, sh.StopGrace
+	return old != sh
+}
+
+// hear takes what a supervisor says.
+func (s *set) hear(m *member, r supervise.Report) {
+	m.last = r
+	now := time.Now()
+	if r.Gone {
+		delete(s.members, m.name)
+		if !m.declared {
+			removeLogs(s.agent, m.name)
+			s.publish(Event{Type: Removed, Time: now, Share: m.status()})
+			go func() { _ = s.agent.reload() }() // a new file of that name may have waited
+		}
+		return
+	}
+	status := m.status()
+	for _, n := range r.Notices {
+		s.agent.scribe.note(m.name, n)
+		s.publish(Event{Type: EventType(n.Kind), Time: now, Share: status, Cause: n.Cause, Downtime: n.Downtime})
+	}
+	s.publish(Event{Type: Changed, Time: now, Share: status})
+}
+
+func removeLogs(a *Agent, name string) {
+	if err := os.RemoveAll(filepath.Dir(a.logPath(name))); err != nil {
+		a.opt.Log.Warn("the logs of a removed share remain", "share", name, "error", err)
+	}
+}
+
+func (s *set) publish(e Event) {
+	kept := s.subscribers[:0]
+	for _, ch := range s.subscribers {
+		select {
+		case ch <- e:
+			kept = append(kept, ch)
+		default:
+			close(ch) // too slow: it subscribes anew and sees the present
+		}
+	}
+	clear(s.subscribers[len(kept):])
+	s.subscribers = kept
+}
+
+func (s *set) unsubscribe(ch chan Event) {
+	for i, c := range s.subscribers {
+		if c == ch {
+			s.subscribers = append(s.subscribers[:i], s.subscribers[i+1:]...)
+			close(ch)
+			return
+		}
+	}
+}
+
+func (s *set) closeSubscribers() {
+	for _, ch := range s.subscribers {
+		close(ch)
+	}
+	s.subscribers = nil
+}
