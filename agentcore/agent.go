@@ -45,16 +45,18 @@ type Agent struct {
 	settings store.Settings
 	since    time.Time
 
-	lock     *flock.Flock
-	store    *store.Store
-	pool     *supervise.Pool
-	mail     *mailbox.Box[func(*set)]
-	scribe   *scribe
-	changing sync.Mutex // held while the files of shares are changed or reread
-	cancel   context.CancelFunc
-	quit     chan struct{} // closed by Quit
-	quitOnce sync.Once
-	done     chan struct{}
+	lock   *flock.Flock
+	store  *store.Store
+	pool   *supervise.Pool
+	mail   *mailbox.Box[func(*set)]
+	scribe *scribe
+
+	lastWords *os.File
+	changing  sync.Mutex // held while the files of shares are changed or reread
+	cancel    context.CancelFunc
+	quit      chan struct{} // closed by Quit
+	quitOnce  sync.Once
+	done      chan struct{}
 }
 
 // Start takes the lock, so that there is one agent, and brings up the shares.
@@ -80,13 +82,19 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 		return nil, err
 	}
 	sweep(paths.Links)
+	// What a share process says before it has a log of its own: its last words,
+	// should it fail to come up.
+	lastWords, err := os.OpenFile(paths.AgentLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		opt.Log.Warn("the last words of share processes will be lost", "error", err)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a := &Agent{
 		paths: paths, opt: opt, settings: settings, since: time.Now(),
 		lock: lock, store: shares, mail: mailbox.New[func(*set)](), cancel: cancel,
-		quit: make(chan struct{}), done: make(chan struct{}),
+		quit: make(chan struct{}), done: make(chan struct{}), lastWords: lastWords,
 		pool: supervise.NewPool(ctx, supervise.Launch{
-			Exe: opt.Exe, Role: ShareProcessRole, Links: paths.Links, Version: opt.Version,
+			Exe: opt.Exe, Role: ShareProcessRole, Links: paths.Links, Version: opt.Version, Stderr: lastWords,
 		}, settings.Standby, opt.Log),
 	}
 	a.scribe = newScribe(a)
@@ -233,6 +241,7 @@ func (a *Agent) run() {
 	<-a.pool.Done()
 	s.closeSubscribers()
 	a.scribe.end()
+	a.lastWords.Close()
 	close(a.done)
 }
 

@@ -65,7 +65,7 @@ func newRig(t *testing.T, settings string) *rig {
 	r := &rig{t: t, paths: agentcore.Paths{
 		Shares: filepath.Join(dir, "config/shares"), Settings: filepath.Join(dir, "config/settings.toml"),
 		State: filepath.Join(dir, "state"), Logs: filepath.Join(dir, "state/logs"), Links: filepath.Join(dir, "run/l"),
-		Control: filepath.Join(dir, "run/control"), Lock: filepath.Join(dir, "run/lock"),
+		Control: filepath.Join(dir, "run/control"), Lock: filepath.Join(dir, "run/lock"), AgentLog: filepath.Join(dir, "agent.log"),
 	}}
 	if err := os.MkdirAll(r.paths.Shares, 0o700); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func newRig(t *testing.T, settings string) *rig {
 	if settings != "" {
 		r.write(r.paths.Settings, settings)
 	}
-	if r.log, err = os.Create(filepath.Join(dir, "agent.log")); err != nil {
+	if r.log, err = os.OpenFile(r.paths.AgentLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

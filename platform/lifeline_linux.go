@@ -15,6 +15,10 @@ import (
 // milliseconds for a process that maps a large executable. Files that all
 // threads share are closed only after that. Those of this thread are closed as
 // soon as it is scheduled, which is a fraction of a millisecond after the kill.
+//
+// The thread's table starts as a copy, which stays: Go's runtime may use its
+// poller from any thread. The poller must exist by now, as it does once package
+// net has made a listener.
 func keepLifeline(fd int) {
 	unix.CloseOnExec(fd)
 	own := make(chan bool)
@@ -22,23 +26,27 @@ func keepLifeline(fd int) {
 		runtime.LockOSThread() // for good: Go makes no threads from a locked one
 		err := unix.Unshare(unix.CLONE_FILES)
 		own <- err == nil
-		if err != nil {
-			return
-		}
-		if fd > 0 {
-			_ = unix.CloseRange(0, uint(fd-1), 0)
-		}
-		_ = unix.CloseRange(uint(fd+1), ^uint(0)>>1, 0)
-		for {
-			// The accepted descriptor stays in this thread's table, on purpose.
-			if _, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC); err != nil && err != unix.EINTR && err != unix.EAGAIN && err != unix.ECONNABORTED {
-				return
-			} else if err == unix.EAGAIN { // Go has made the socket non-blocking
-				_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
-			}
+		if err == nil {
+			acceptForEver(fd)
 		}
 	}()
 	if <-own {
 		unix.Close(fd) // the shared table's
 	} // else a sandbox forbids it: the lifeline ends with all the other files
+}
+
+// acceptForEver leaves what it accepts open. It makes bare system calls, because
+// those that allocate memory may set the garbage collector going.
+func acceptForEver(fd int) {
+	readable := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		_, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_CLOEXEC, 0, 0)
+		switch errno {
+		case 0, unix.EINTR, unix.ECONNABORTED:
+		case unix.EAGAIN: // the agent's side had made the socket non-blocking
+			_, _ = unix.Poll(readable, -1)
+		default:
+			return
+		}
+	}
 }

@@ -21,6 +21,7 @@ type Type string
 const (
 	TypeHello  Type = "hello"  // first on every connection, answered by hello
 	TypeServe  Type = "serve"  // be this share, on the sockets that come along; answered by ok or a refusal
+	TypeUnhold Type = "unhold" // forget what was served with Hold, and let the sockets go
 	TypePause  Type = "pause"  // stop accepting, go on serving what is open
 	TypeResume Type = "resume" // accept again
 	TypePing   Type = "ping"   // answered by a message with Health
@@ -52,8 +53,12 @@ type Hello struct {
 	Nonce string `json:"nonce"`
 }
 
-// Serve tells a share process which share to be. It is said once in its life.
+// Serve tells a share process which share to be. It is said once in its life,
+// or again while it holds.
 type Serve struct {
+	// Hold: make ready, but accept nothing and write no log before resume. Until
+	// then the process may be told to serve something else.
+	Hold  bool        `json:"hold,omitempty"`
 	Share share.Share `json:"share"`
 	// Probe is the secret that a readiness or health request carries, so that
 	// nobody else can ask for the nonce.

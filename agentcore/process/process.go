@@ -74,7 +74,9 @@ type process struct {
 	mu       sync.Mutex
 	nonce    string
 	stage    *stage // nil until serve
-	told     bool   // serve was said, be it in vain
+	stages   int
+	told     bool        // serve was said, be it in vain
+	held     *link.Serve // what is ready and waits for resume
 	paused   bool
 	stopping bool
 }

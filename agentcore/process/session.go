@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
@@ -40,6 +42,9 @@ func (s *session) handle(m link.Message, socks []*platform.Socket) *link.Message
 		return &link.Message{Type: link.TypeOK}
 	case m.Type == link.TypeResume:
 		s.p.setPaused(false)
+		return &link.Message{Type: link.TypeOK}
+	case m.Type == link.TypeUnhold:
+		s.p.unhold()
 		return &link.Message{Type: link.TypeOK}
 	case m.Type == link.TypePing:
 		s.p.checkTarget()
@@ -101,7 +106,7 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	switch {
 	case p.stopping:
 		return &link.Refusal{Sentence: "this process is stopping"}
-	case p.told:
+	case p.told && p.held == nil:
 		return &link.Refusal{Sentence: "this process has been told already which share to be"}
 	case len(socks) == 0:
 		return &link.Refusal{Sentence: "no socket came with the share"}
@@ -120,8 +125,8 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	if err != nil {
 		return permanent("%v", err)
 	}
-	openLog(m.Log)
-	st := newStage("share", kind)
+	p.stages++
+	st := newStage(fmt.Sprintf("share%d", p.stages), kind)
 	st.probe, st.nonce = m.Probe, p.nonce
 	for _, s := range socks {
 		ln, err := s.Listener()
@@ -130,18 +135,49 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 			return &link.Refusal{Sentence: fmt.Sprintf("can't use the socket: %v", err)}
 		}
 		_ = platform.LimitStall(ln, stallLimit) // without it, a stalled visitor stays
-		st.listeners = append(st.listeners, newGate(ln))
+		g := newGate(ln)
+		if m.Hold {
+			g.Pause()
+		}
+		st.listeners = append(st.listeners, g)
+	}
+	if !m.Hold {
+		openLog(m.Log)
 	}
 	if err := st.run(); err != nil {
 		slog.Error("Caddy refused the configuration", "error", err)
 		st.close()
 		return permanent("Caddy refused the configuration: %v", err)
 	}
-	p.stage = st
-	slog.Info("serving", "share", m.Share.Name, "kind", m.Share.Kind, "target", m.Share.Target,
-		"address", addresses(st.listeners), "pid", os.Getpid(), "version", p.version)
-	kind.start()
+	if p.stage != nil { // it was held, and Caddy has left it for the new one
+		p.stage.close()
+	}
+	p.stage, p.held, p.paused = st, nil, m.Hold
+	if m.Hold {
+		p.held = &m
+	} else {
+		p.begin(m)
+	}
 	return nil
+}
+
+// begin is what a stage does once visitors come in.
+func (p *process) begin(m link.Serve) {
+	slog.Info("serving", "share", m.Share.Name, "kind", m.Share.Kind, "target", m.Share.Target,
+		"address", addresses(p.stage.listeners), "pid", os.Getpid(), "version", p.version)
+	p.stage.kind.start()
+}
+
+// unhold makes this process again one that waits for a share.
+func (p *process) unhold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held == nil || p.stopping {
+		return
+	}
+	_ = caddy.Stop()
+	p.stage.close()
+	p.stage, p.held, p.paused, p.told = nil, nil, false, false
 }
 
 func (p *process) setPaused(paused bool) {
@@ -151,6 +187,14 @@ func (p *process) setPaused(paused bool) {
 		return
 	}
 	p.paused = paused
+	if held := p.held; held != nil && !paused {
+		p.held = nil
+		p.stage.since = time.Now()
+		defer func() { // visitors first
+			openLog(held.Log)
+			p.begin(*held)
+		}()
+	}
 	for _, g := range p.stage.gates() {
 		if paused {
 			g.Pause()

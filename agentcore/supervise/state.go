@@ -78,6 +78,7 @@ type State struct {
 	PortError   string        // why the sockets of Gen can't be had while older ones serve
 	RollError   string        // why what was declared or asked for last is not in force
 	Again       bool          // start again once stopped
+	Releasing   bool          // the sockets are being given up
 	Final       bool          // removed once stopped
 	blocked     bool          // Blocked was told
 }
@@ -136,12 +137,13 @@ const (
 	ProbeDue
 	ForgetDue
 	GraceOver
-	kinds // how many there are
+	Released // nobody holds the sockets any more but those who finish
+	kinds    // how many there are
 )
 
 var kindNames = [kinds]string{"start", "stop", "declare", "spoil", "restart", "bound", "bind failed",
 	"serving", "refused", "probed", "answered", "silent", "told", "vanished", "exited", "next serving", "next refused",
-	"next probed", "next exited", "old exited", "retry due", "ping due", "probe due", "forget due", "grace over"}
+	"next probed", "next exited", "old exited", "retry due", "ping due", "probe due", "forget due", "grace over", "released"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -167,7 +169,7 @@ type EffectKind int
 const (
 	Bind    EffectKind = iota // hold the sockets of what is declared, besides those held; report Bound or BindFailed
 	Trim                      // give up the sockets that what is declared does not need
-	Release                   // give up all sockets
+	Release                   // give up all sockets; report Released
 	Acquire                   // make Worker serve; report Serving, or Refused, and Exited in the end
 	Probe                     // report Probed
 	Swap                      // pause Cur, then probe Worker, report Probed

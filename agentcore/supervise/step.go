@@ -105,8 +105,8 @@ func startAgain(m *machine, _ Event) { m.Again = true }
 
 func stop(m *machine, e Event) {
 	m.cancelTimers()
-	m.do(Effect{Kind: Release})
-	m.BoundGen, m.Final, m.Again = 0, m.Final || e.Final, false
+	m.release()
+	m.Final, m.Again = m.Final || e.Final, false
 	m.DownSince, m.Ghost, m.Downtime, m.blocked = time.Time{}, 0, 0, false
 	m.TargetError, m.PortError, m.RollError = "", "", ""
 	m.enter(Stopping, NoTrouble, "")
@@ -135,7 +135,7 @@ func stopAgain(m *machine, e Event) {
 
 func (m *machine) stoppedWhenEmpty() {
 	switch {
-	case len(m.Olds) > 0:
+	case len(m.Olds) > 0, m.Releasing:
 	case m.Final:
 		m.enter(Stopped, NoTrouble, "")
 		m.do(Effect{Kind: Gone})
@@ -144,6 +144,20 @@ func (m *machine) stoppedWhenEmpty() {
 		m.bringUp()
 	default:
 		m.enter(Stopped, NoTrouble, "")
+	}
+}
+
+// release gives the sockets up. A standby that holds them too must let go
+// before they can be bound again.
+func (m *machine) release() {
+	m.BoundGen, m.Releasing = 0, true
+	m.do(Effect{Kind: Release})
+}
+
+func released(m *machine, _ Event) {
+	m.Releasing = false
+	if m.Phase == Stopping {
+		m.stoppedWhenEmpty()
 	}
 }
 
@@ -393,8 +407,8 @@ func (m *machine) badStart(reason string) {
 
 func (m *machine) fail(t Trouble, reason string) {
 	m.cancelTimers()
-	m.do(Effect{Kind: Release})
-	m.BoundGen, m.DownSince = 0, time.Time{}
+	m.release()
+	m.DownSince = time.Time{}
 	m.enter(Failed, t, reason)
 	m.tell(Notice{Kind: NoticeFailed, Cause: reason})
 }

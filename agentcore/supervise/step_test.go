@@ -37,6 +37,7 @@ var (
 	isBound  = Event{Kind: Bound}
 	serves   = func(w int) Event { return Event{Kind: Serving, Worker: w, PID: 100 + w} }
 	isReady  = func(w int) Event { return Event{Kind: Probed, Worker: w, OK: true, Health: &link.Health{}} }
+	letGo    = Event{Kind: Released}
 	exits    = func(w int) Event { return Event{Kind: Exited, Worker: w, Reason: "it was killed by SIGKILL"} }
 	up       = []Event{declared, {Kind: Start}, isBound, serves(1), isReady(1)}
 )
@@ -197,20 +198,21 @@ func TestWhatFollows(t *testing.T) {
 		{"stopping", lifeOf(up, Event{Kind: Stop}), Stopping, NoTrouble, func(_ State, e []Effect) string {
 			return expect(has(e, Release, 0) && has(e, Quit, 1), "sockets given up, process asked")
 		}},
-		{"stopped", lifeOf(up, Event{Kind: Stop}, exits(1)), Stopped, NoTrouble, func(_ State, e []Effect) string {
+		{"stopped, its sockets held by a standby", lifeOf(up, Event{Kind: Stop}, exits(1)), Stopping, NoTrouble, nil},
+		{"stopped", lifeOf(up, Event{Kind: Stop}, exits(1), letGo), Stopped, NoTrouble, func(_ State, e []Effect) string {
 			return expect(!says(e, NoticeCrashed), "no crash")
 		}},
 		{"stopped past its grace", lifeOf(up, Event{Kind: Stop}, Event{Kind: GraceOver, Worker: 1}), Stopping, NoTrouble, func(_ State, e []Effect) string {
 			return expect(has(e, Kill, 1), "killed")
 		}},
-		{"stop and start again", lifeOf(up, Event{Kind: Stop}, Event{Kind: Start}, exits(1)), Starting, NoTrouble, func(_ State, e []Effect) string {
+		{"stop and start again", lifeOf(up, Event{Kind: Stop}, Event{Kind: Start}, letGo, exits(1)), Starting, NoTrouble, func(_ State, e []Effect) string {
 			return expect(has(e, Bind, 0), "begins anew")
 		}},
-		{"stopped on its way up", lifeOf(declared, Event{Kind: Start}, isBound, Event{Kind: Stop}, Event{Kind: Refused, Worker: 1}), Stopped, NoTrouble, nil},
-		{"removed", lifeOf(up, Event{Kind: Stop, Final: true}, exits(1)), Stopped, NoTrouble, func(_ State, e []Effect) string {
+		{"stopped on its way up", lifeOf(declared, Event{Kind: Start}, isBound, Event{Kind: Stop}, letGo, Event{Kind: Refused, Worker: 1}), Stopped, NoTrouble, nil},
+		{"removed", lifeOf(up, Event{Kind: Stop, Final: true}, letGo, exits(1)), Stopped, NoTrouble, func(_ State, e []Effect) string {
 			return expect(has(e, Gone, 0), "gone")
 		}},
-		{"removed while invalid", []Event{{Kind: Spoil}, {Kind: Stop, Final: true}}, Stopped, NoTrouble, func(_ State, e []Effect) string {
+		{"removed while invalid", []Event{{Kind: Spoil}, {Kind: Stop, Final: true}, letGo}, Stopped, NoTrouble, func(_ State, e []Effect) string {
 			return expect(has(e, Gone, 0), "gone")
 		}},
 		{"stale news", lifeOf(up, exits(1), serves(2), isReady(2), exits(1), Event{Kind: Silent, Worker: 1}), Ready, NoTrouble, nil},
@@ -285,7 +287,7 @@ func (w *world) step(t *rapid.T, e Event) {
 		case Bind:
 			w.pending = append(w.pending, Event{Kind: Bound})
 		case Release:
-			w.held, w.pending = false, nil
+			w.held, w.pending = false, []Event{{Kind: Released}}
 		case Gone:
 			w.gone = true
 		}
@@ -303,6 +305,10 @@ func TestWhateverHappens(t *testing.T) {
 			if len(w.pending) > 0 { // binds are answered at once, as in the loop
 				e := w.pending[0]
 				w.pending = w.pending[1:]
+				if e.Kind == Released {
+					w.step(t, e)
+					continue
+				}
 				if rapid.IntRange(0, 3).Draw(t, "bind") == 0 {
 					e.Kind = BindFailed
 				} else {

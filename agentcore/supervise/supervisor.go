@@ -47,11 +47,12 @@ type Supervisor struct {
 // letter is what comes in: an event, a process for a worker, or somebody who
 // waits for a state.
 type letter struct {
-	event Event
-	share *share.Share // with Declare
-	proc  *Proc        // with Serving
-	timer *time.Timer  // which one fired
-	wait  *waiter
+	event  Event
+	share  *share.Share // with Declare
+	proc   *Proc        // with Serving
+	secret string       // with Serving: what its probes carry
+	timer  *time.Timer  // which one fired
+	wait   *waiter
 }
 
 // waiter is answered once until says so.
@@ -165,7 +166,7 @@ func (l *loop) handle(m letter) {
 	case Declare:
 		l.share = *m.share
 	case Serving:
-		l.gotProcess(e.Worker, m.proc)
+		l.gotProcess(e.Worker, m.proc, m.secret)
 	case Refused, Exited:
 		delete(l.workers, e.Worker)
 		l.cancel(timerKey{GraceOver, e.Worker})
@@ -225,9 +226,17 @@ func (l *loop) act(f Effect) {
 		l.queue = append(l.queue, letter{event: e})
 	case Trim:
 		l.socks.trim(Addresses(l.share))
-		l.cfg.Pool.Refill()
+		l.offer()
 	case Release:
 		l.socks.release()
+		dropped := l.cfg.Pool.drop(l.Supervisor)
+		go func() {
+			select {
+			case <-dropped:
+			case <-l.cfg.Pool.Done():
+			}
+			l.mail.Put(letter{event: Event{Kind: Released}})
+		}()
 	case Acquire:
 		l.acquire(f.Worker)
 	case Probe:

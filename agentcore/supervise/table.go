@@ -32,6 +32,7 @@ var table = [kinds][8]handler{
 	PingDue:     {late, late, late, ping, ping, late, late, late},
 	ProbeDue:    {late, late, late, probe, probe, late, late, late},
 	ForgetDue:   {late, late, late, forget, forget, late, late, late},
+	Released:    {released, released, released, released, released, released, released, released},
 	GraceOver:   {graceOver, graceOver, graceOver, graceOver, graceOver, graceOver, graceOver, graceOver},
 }
 

@@ -21,9 +21,9 @@ const pauseTimeout = time.Second
 // acquire gets a process and tells it to be the share.
 func (l *loop) acquire(id int) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Policy.Acquire)
-	w := &worker{cancel: cancel, addrs: Addresses(l.share), secret: rand.Text()}
+	w := &worker{cancel: cancel, addrs: Addresses(l.share)}
 	l.workers[id] = w
-	serve := link.Serve{Share: l.share, Probe: w.secret, Log: l.cfg.Log(l.share)}
+	serve := l.serve()
 	lent, err := l.socks.lend(w.addrs)
 	if err != nil {
 		cancel()
@@ -38,7 +38,7 @@ func (l *loop) acquire(id int) {
 }
 
 func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*platform.Socket) letter {
-	proc, err := l.cfg.Pool.Take(ctx)
+	proc, rehearsed, err := l.cfg.Pool.take(ctx, l.Supervisor)
 	if err != nil {
 		return letter{event: Event{Kind: Refused, Worker: id, Reason: "no share process could be started: " + err.Error()}}
 	}
@@ -46,9 +46,14 @@ func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*pl
 		l.mail.Put(letter{event: Event{Kind: Told, Worker: id, Health: &h}})
 	}
 	proc.health.Store(&told)
-	_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &serve}, lent...)
+	if rehearsed.covers(serve, lent) {
+		serve.Probe = rehearsed.serve.Probe
+		_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeResume})
+	} else {
+		_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &serve}, lent...)
+	}
 	if err == nil {
-		return letter{event: Event{Kind: Serving, Worker: id, PID: proc.PID}, proc: proc}
+		return letter{event: Event{Kind: Serving, Worker: id, PID: proc.PID}, proc: proc, secret: serve.Probe}
 	}
 	proc.Kill()
 	<-proc.gone
@@ -61,10 +66,24 @@ func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*pl
 	return letter{event: e}
 }
 
+// serve is what a process is told that is to be the share.
+func (l *loop) serve() link.Serve {
+	return link.Serve{Share: l.share, Probe: rand.Text(), Log: l.cfg.Log(l.share)}
+}
+
+// offer has a standby rehearse the share.
+func (l *loop) offer() {
+	lent, err := l.socks.lend(Addresses(l.share))
+	if err != nil {
+		return // the next crash waits for a process to be configured
+	}
+	l.cfg.Pool.offer(l.Supervisor, l.serve(), lent)
+}
+
 // gotProcess takes over the process of a worker, and has its end reported.
-func (l *loop) gotProcess(id int, proc *Proc) {
+func (l *loop) gotProcess(id int, proc *Proc, secret string) {
 	w := l.workers[id]
-	w.proc = proc
+	w.proc, w.secret = proc, secret
 	go func() {
 		<-proc.dying
 		l.mail.Put(letter{event: Event{Kind: Vanished, Worker: id}})
