@@ -37,6 +37,7 @@ type Proc struct {
 	link   *link.Conn
 	reap   sync.Mutex    // held while it is waited for: afterwards its pid may be a stranger's
 	dying  chan struct{} // closed as soon as its death is noticed
+	notice sync.Once
 	gone   chan struct{} // closed once it was waited for
 	cause  string        // how it ended; valid after gone
 	code   int
@@ -83,14 +84,17 @@ func (p *Proc) hear(m link.Message, socks []*platform.Socket) *link.Message {
 // watch notices the process's death by its lifeline, on which nothing is said.
 func (p *Proc) watch(child *platform.Child) {
 	_, _ = child.Life.Read(make([]byte, 1))
-	close(p.dying)
+	p.noticed()
 }
+
+func (p *Proc) noticed() { p.notice.Do(func() { close(p.dying) }) }
 
 // wait ends with the process. The kernel closes the link of a process that dies
 // however it dies, so nothing needs to sit in wait(2) for it; and until it is
 // waited for, its pid can't be anybody else's, so that its group can be ended.
 func (p *Proc) wait(child *platform.Child, path string) {
 	<-p.link.Done()
+	p.noticed() // the lifeline may be later, when its thread was the last to go
 	p.reap.Lock()
 	defer p.reap.Unlock()
 	_ = platform.KillGroup(p.PID)
@@ -98,7 +102,6 @@ func (p *Proc) wait(child *platform.Child, path string) {
 	p.cause, p.code = platform.ExitCause(child.Cmd.ProcessState), child.Cmd.ProcessState.ExitCode()
 	platform.RemoveLink(path)
 	child.Life.Close()
-	<-p.dying
 	close(p.gone)
 }
 
