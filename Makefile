@@ -27,6 +27,7 @@ test-tools: ## install what the tests need from the system, or name it
 
 unit:
 	$(GO) test -count=1 ./...
+	SHARETRAY_CYCLES=1000 $(GO) test -count=1 -run TestManyCrashes ./agentcore
 	$(GO) test -race -count=1 $$($(GO) list ./... | grep -v /bench)
 
 lint: ## gofmt, vet for three systems, staticcheck

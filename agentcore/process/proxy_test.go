@@ -301,7 +301,7 @@ func TestProxyAppDownAndBack(t *testing.T) {
 	}
 	ln, err = net.Listen("tcp", addr)
 	if err != nil {
-		t.Skip(err) // somebody else has the port by now
+		t.Fatal(err) // somebody else has the port by now
 	}
 	app = &http.Server{Handler: http.HandlerFunc(echo)}
 	go app.Serve(ln)
