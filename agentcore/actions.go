@@ -206,6 +206,12 @@ func (a *Agent) Stop(ctx context.Context, name string) (Status, error) {
 	} else {
 		err = a.change(name, map[string]string{"paused": "true"})
 	}
+	var unsaved error
+	if err != nil {
+		// Whoever stops a share wants it to stop, full disk or not.
+		unsaved = err
+		err = a.post(name, supervise.Event{Kind: supervise.Stop})
+	}
 	if err != nil {
 		return Status{}, err
 	}
@@ -214,6 +220,9 @@ func (a *Agent) Stop(ctx context.Context, name string) (Status, error) {
 	})
 	if err != nil {
 		return Status{}, err
+	}
+	if unsaved != nil {
+		return Status{}, problem.New(problem.Internal, "the share %s is stopped, but comes back with the next agent: %w", name, unsaved)
 	}
 	return a.Get(name)
 }

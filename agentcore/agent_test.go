@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,10 +142,17 @@ func (r *rig) ctx() context.Context {
 	return ctx
 }
 
-// share adds a share of dir and returns its status.
+// ownPort counts what portOfItsOwn gave away.
+var ownPort atomic.Uint32
+
+// portOfItsOwn returns a port that no other test of this package gets, not even
+// later: clients of a share that was stopped must not meet another test's.
+func portOfItsOwn() string { return strconv.Itoa(30000 + int(ownPort.Add(1))%2700) }
+
+// share adds a share of dir, on a port of its own, and returns its status.
 func (r *rig) share(name, dir string, keys ...string) agentcore.Status {
 	r.t.Helper()
-	n := agentcore.NewShare{Name: name, Kind: "web", Target: dir, Keys: map[string]string{}}
+	n := agentcore.NewShare{Name: name, Kind: "web", Target: dir, Keys: map[string]string{"port": portOfItsOwn()}}
 	for i := 0; i < len(keys); i += 2 {
 		n.Keys[keys[i]] = keys[i+1]
 	}

@@ -29,11 +29,22 @@ type member struct {
 	known      bool // share holds a good declaration
 	spoiled    bool // its file can't be used now
 	declared   bool // there is a file for it
+	gone       bool // its supervisor has ended; of a declared share, because the agent does
 	supervisor *supervise.Supervisor
 	last       supervise.Report
 }
 
-func (s *set) ended() bool { return s.quitting && len(s.members) == 0 }
+func (s *set) ended() bool {
+	if !s.quitting {
+		return false
+	}
+	for _, m := range s.members {
+		if !m.gone {
+			return false
+		}
+	}
+	return true
+}
 
 func (s *set) stopAll() {
 	s.quitting = true
@@ -136,13 +147,11 @@ func needsRoll(old, sh share.Share) bool {
 func (s *set) hear(m *member, r supervise.Report) {
 	m.last = r
 	now := time.Now()
-	if r.Gone {
+	if m.gone = r.Gone; m.gone && !m.declared {
 		delete(s.members, m.name)
-		if !m.declared {
-			removeLogs(s.agent, m.name)
-			s.publish(Event{Type: Removed, Time: now, Share: m.status()})
-			go func() { _ = s.agent.reload() }() // a new file of that name may have waited
-		}
+		removeLogs(s.agent, m.name)
+		s.publish(Event{Type: Removed, Time: now, Share: m.status()})
+		go func() { _ = s.agent.reload() }() // a new file of that name may have waited
 		return
 	}
 	status := m.status()

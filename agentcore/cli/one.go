@@ -44,7 +44,7 @@ func (a *app) stopCommand() *cobra.Command {
 
 func (a *app) removeCommand() *cobra.Command {
 	return a.eachCommand("remove", "Stops shares and forgets them",
-		"Stops shares and forgets them and their logs' place. What was shared, the folder or\nthe app, is left as it is.",
+		"Stops shares and forgets them and their logs. What was shared, the folder or the app,\nis left as it is.",
 		func(ctx context.Context, c *control.Client, name string) error {
 			st, err := c.Get(ctx, name)
 			if err != nil {

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -37,6 +38,8 @@ type folder struct {
 
 	mu       sync.Mutex
 	identity os.FileInfo
+	wasLink  bool // path was a symbolic link when it was first opened
+	opened   bool
 }
 
 func newFolder(path string, hidden bool, change func()) *folder {
@@ -86,6 +89,15 @@ func (f *folder) lookLocked() string {
 	case !now.IsDir():
 		return fmt.Sprintf("%s is not a folder", f.path)
 	}
+	// A link that is made to point elsewhere is meant so. A folder that has
+	// become a link leads to what nobody has shared.
+	isLink := false
+	if there, err := os.Lstat(f.path); err == nil {
+		isLink = there.Mode()&fs.ModeSymlink != 0
+	}
+	if f.opened && isLink && !f.wasLink {
+		return fmt.Sprintf("%s was a folder and is a link to another now: restart the share if that is meant", f.path)
+	}
 	root, err := os.OpenRoot(f.path)
 	if err != nil {
 		return fmt.Sprintf("the folder %s can't be read: %v", f.path, cause(err))
@@ -95,7 +107,7 @@ func (f *folder) lookLocked() string {
 		root.Close()
 		return fmt.Sprintf("the folder %s is being replaced", f.path)
 	}
-	f.identity = opened
+	f.identity, f.opened, f.wasLink = opened, true, isLink
 	f.root.Store(root)
 	return ""
 }
@@ -116,7 +128,15 @@ func (f *folder) Open(name string) (fs.File, error) {
 	if root == nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
+	if !f.hidden && f.leadsToHidden(root, name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
 	file, err := root.OpenFile(name, os.O_RDONLY|platform.OpenNoWait, 0)
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		// Links that lead out or in circles, sockets, names that are too long:
+		// whatever it is, there is nothing here for a visitor.
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +153,35 @@ func (f *folder) Open(name string) (fs.File, error) {
 	}
 	file.Close() // a pipe or a device is nobody's download, and may never end
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// leadsToHidden reports whether a symbolic link on the way of name ends at
+// something hidden. Names without links, which is nearly all, cost an lstat for
+// each element.
+func (f *folder) leadsToHidden(root *os.Root, name string) bool {
+	for i := range len(name) + 1 {
+		if i < len(name) && name[i] != '/' && name[i] != filepath.Separator || i == 0 {
+			continue
+		}
+		info, err := root.Lstat(name[:i])
+		if err != nil {
+			return false // opening it says what is wrong
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			continue
+		}
+		top, err := filepath.EvalSymlinks(f.path)
+		if err != nil {
+			return true
+		}
+		real, err := filepath.EvalSymlinks(filepath.Join(f.path, name))
+		if err != nil {
+			return true
+		}
+		within, err := filepath.Rel(top, real)
+		return err != nil || hidesIn(within)
+	}
+	return false
 }
 
 // hidesIn reports whether an element of name begins with a dot.

@@ -182,7 +182,7 @@ func dialSentence(u *url.URL, err error) string {
 	var dns *net.DNSError
 	switch {
 	case isCertificateError(err):
-		return fmt.Sprintf("the certificate of %s is not trusted: %v", u.Host, err)
+		return fmt.Sprintf("the certificate of %s is not trusted: if it is your own, set verify_tls=false for this share", u.Host)
 	case errors.As(err, &dns):
 		return fmt.Sprintf("the name %s can't be resolved", u.Hostname())
 	case errors.As(err, &op) && op.Timeout():

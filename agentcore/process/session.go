@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -171,7 +172,10 @@ func (p *process) begin(m link.Serve) {
 	slog.Info("serving", "share", m.Share.Name, "kind", m.Share.Kind, "target", m.Share.Target,
 		"address", addresses(p.stage.listeners), "pid", os.Getpid(), "version", p.version)
 	p.stage.kind.start()
-	time.AfterFunc(tidyAfter+rand.N(tidyAfter), debug.FreeOSMemory)
+	time.AfterFunc(tidyAfter+rand.N(tidyAfter), func() {
+		runtime.GC() // what pools keep goes with the second collection
+		debug.FreeOSMemory()
+	})
 }
 
 // tidyAfter is when a process that serves gives back, once, the memory that it

@@ -86,6 +86,11 @@ func (k *web) admit(w http.ResponseWriter, r *http.Request) bool {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second))
 		w.Header().Set("Connection", "close")
 	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		answerPage(w, r, http.StatusMethodNotAllowed, webErrors[http.StatusMethodNotAllowed])
+		return false
+	}
 	if strings.IndexByte(r.URL.Path, 0) >= 0 {
 		answerPage(w, r, http.StatusBadRequest, webErrors[http.StatusBadRequest])
 		return false

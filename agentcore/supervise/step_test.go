@@ -161,7 +161,7 @@ func TestWhatFollows(t *testing.T) {
 			Ready, NoTrouble, nil},
 		{"one missed ping", lifeOf(up, missed), Ready, NoTrouble, nil},
 		{"two missed pings", lifeOf(up, missed, missed), Unhealthy, ProcessTrouble, func(_ State, e []Effect) string {
-			return expect(has(e, Acquire, 2), "a successor is asked for")
+			return expect(has(e, Acquire, 2) && says(e, NoticeCrashed), "a successor is asked for, and people are told")
 		}},
 		{"successor of one that hangs", lifeOf(up, missed, missed, serves(2)), Unhealthy, ProcessTrouble, func(_ State, e []Effect) string {
 			return expect(has(e, Probe, 2) && !has(e, Swap, 2), "probed without pausing the other")

@@ -70,6 +70,7 @@ func (m *machine) missed() {
 	if m.Cur.Misses >= m.policy.Misses && m.Next.ID == 0 {
 		m.do(Effect{Kind: Cancel, Due: PingDue})
 		m.do(Effect{Kind: Cancel, Due: ProbeDue})
+		m.noteCrash("it no longer answered")
 		m.Next = m.newWorker()
 	}
 }

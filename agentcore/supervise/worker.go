@@ -121,6 +121,9 @@ func (l *loop) check(id int, w, pause *worker) {
 	if err == nil {
 		e.Health, err = w.proc.ping(ctx)
 	}
+	if errors.Is(err, link.ErrClosed) {
+		return // it is dying, which is told otherwise
+	}
 	e.OK = err == nil
 	if err != nil {
 		e.Reason = err.Error()
@@ -141,7 +144,9 @@ func (l *loop) ping(id int, w *worker) {
 	defer cancel()
 	e := Event{Kind: Answered, Worker: id}
 	var err error
-	if e.Health, err = w.proc.ping(ctx); err != nil {
+	if e.Health, err = w.proc.ping(ctx); errors.Is(err, link.ErrClosed) {
+		return // it is dying, which is told otherwise
+	} else if err != nil {
 		e.Kind = Silent
 	}
 	l.mail.Put(letter{event: e})
