@@ -24,6 +24,13 @@ func keepLifeline(fd int) {
 	own := make(chan bool)
 	go func() {
 		runtime.LockOSThread() // for good: Go makes no threads from a locked one
+		// A signal that ends the process is to be handled by a thread that has
+		// the file which the last words go to.
+		var all unix.Sigset_t
+		for i := range all.Val {
+			all.Val[i] = ^all.Val[i]
+		}
+		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil)
 		err := unix.Unshare(unix.CLONE_FILES)
 		own <- err == nil
 		if err == nil {

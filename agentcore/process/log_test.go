@@ -75,7 +75,7 @@ func TestLogOfAShareThatCannotLog(t *testing.T) {
 	t.Parallel()
 	c := startChild(t)
 	c.hello()
-	c.log = "/nowhere/at/all"
+	c.log = "/dev/null/at/all"
 	c.serveOn(share.Share{Kind: share.Web, Target: files(t, map[string]string{"a": "x"})}, listen(t))
 	if a := c.get("/a"); a.body != "x" {
 		t.Errorf("%d %q", a.StatusCode, a.body)
