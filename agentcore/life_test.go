@@ -257,3 +257,23 @@ func TestBadStartsGiveUp(t *testing.T) {
 	}
 	r.mustGet(st.URLs[0]+"a.txt", "hello")
 }
+
+// TestQuitRemovesNothing: whoever watches sees shares stop, not go away.
+func TestQuitRemovesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "")
+	r.share("photos", r.folder("hello"))
+	_, events, cancel := r.Subscribe()
+	defer cancel()
+	r.Quit()
+	stopped := false
+	for e := range events {
+		if e.Type == agentcore.Removed {
+			t.Errorf("quit tells that %s was removed", e.Share.Name)
+		}
+		stopped = stopped || e.Share.State == supervise.Stopped
+	}
+	if !stopped {
+		t.Error("nobody was told that the share has stopped")
+	}
+}
