@@ -30,8 +30,11 @@ import (
 // patience bounds every wait for what is sure to come.
 const patience = 30 * time.Second
 
+// gorace keeps programs that look for races from sleeping a second at each end.
+const gorace = "atexit_sleep_ms=50"
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sharetray": main})
+	testscript.Main(m, map[string]func(){"sharetray": main, "stranger": stranger})
 }
 
 // TestScripts runs the real program, with a real agent, in folders of its own
@@ -67,6 +70,7 @@ func TestScripts(t *testing.T) {
 // place is where one script's agents live.
 type place struct {
 	run    string // their runtime folder
+	mark   string // what is in the environment of its processes, and of no others
 	client *control.Client
 	vars   []string
 	watch  *exec.Cmd // of the command watch, which writes to seen
@@ -83,8 +87,8 @@ func setUp(e *testscript.Env) error {
 		return err
 	}
 	for key, value := range map[string]string{
-		"HOME": filepath.Join(e.WorkDir, "home"), "XDG_RUNTIME_DIR": run, "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "",
-		"DISPLAY": "", "WAYLAND_DISPLAY": "", "DBUS_SESSION_BUS_ADDRESS": "unix:path=" + filepath.Join(run, "no-bus"),
+		"HOME": filepath.Join(e.WorkDir, "home"), "XDG_RUNTIME_DIR": run, "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "", "SHARETRAY_PROFILE": "",
+		"GORACE": gorace, "DISPLAY": "", "WAYLAND_DISPLAY": "", "DBUS_SESSION_BUS_ADDRESS": "unix:path=" + filepath.Join(run, "no-bus"),
 		"CONFIG": filepath.Join(e.WorkDir, "home", ".config", "sharetray"),
 		"STATE":  filepath.Join(e.WorkDir, "home", ".local", "state", "sharetray"),
 	} {
@@ -93,7 +97,7 @@ func setUp(e *testscript.Env) error {
 	if err := os.Mkdir(e.Getenv("HOME"), 0o700); err != nil {
 		return err
 	}
-	p := &place{run: run, vars: slices.Clone(e.Vars), client: control.Dial(agentcore.Paths{Control: filepath.Join(run, "sharetray", "control")})}
+	p := &place{run: run, mark: "XDG_RUNTIME_DIR=" + run, vars: slices.Clone(e.Vars), client: clientAt(filepath.Join(run, "sharetray", "control"))}
 	e.Values["place"] = p
 	e.Defer(func() {
 		p.clear(e.T().Log)
@@ -102,26 +106,39 @@ func setUp(e *testscript.Env) error {
 	return nil
 }
 
+func clientAt(path string) *control.Client { return control.Dial(agentcore.Paths{Control: path}) }
+
 // clear ends what a script has left running.
 func (p *place) clear(log func(...any)) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := p.client.Quit(ctx); err != nil && !platform.IsNobodyThere(err) {
-		log("quit: ", err)
+	controls, _ := filepath.Glob(filepath.Join(p.run, "sharetray", "*", "control")) // of other profiles
+	for _, path := range append(controls, filepath.Join(p.run, "sharetray", "control")) {
+		if err := clientAt(path).Quit(ctx); err != nil && !platform.IsNobodyThere(err) {
+			log("quit: ", err)
+		}
 	}
-	if err := waitFor(func() bool { return len(p.processes()) == 0 }); err != nil {
-		for _, pid := range p.processes() {
+	killLeft(p.mark, log)
+}
+
+// killLeft waits until no process of a mark is left, or ends those that are.
+func killLeft(mark string, log func(...any)) {
+	if err := waitFor(func() bool { return len(processesOf(mark)) == 0 }); err != nil {
+		for _, pid := range processesOf(mark) {
 			log("a process was left behind: ", pid)
 			if proc, err := os.FindProcess(pid); err == nil {
-				_ = proc.Kill() // it has this script's runtime folder in its environment: it is ours
+				_ = proc.Kill() // it has the mark of a folder of ours in its environment
 			}
 		}
 	}
 }
 
-// processes finds the processes that this script's commands have started, where
-// the system tells.
-func (p *place) processes() (pids []int) {
+// processes finds the processes that this script's commands have started.
+func (p *place) processes() []int { return processesOf(p.mark) }
+
+// processesOf finds the processes that have a mark, a variable with its value, in
+// their environment, where the system tells.
+func processesOf(mark string) (pids []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
@@ -129,7 +146,7 @@ func (p *place) processes() (pids []int) {
 			continue
 		}
 		vars, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
-		if err == nil && bytes.Contains(vars, []byte("XDG_RUNTIME_DIR="+p.run+"\x00")) {
+		if err == nil && bytes.Contains(vars, []byte(mark+"\x00")) {
 			pids = append(pids, pid)
 		}
 	}
@@ -164,19 +181,27 @@ func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
-	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get(args[0])
+	answer, err := fetch(args[0])
 	if neg {
 		if err == nil {
-			ts.Fatalf("there is an answer: %s", resp.Status)
+			ts.Fatalf("there is an answer: %s", answer)
 		}
 		return
 	}
 	ts.Check(err)
+	fmt.Fprint(ts.Stdout(), answer)
+}
+
+// fetch asks for a page and returns its status, on a line of its own, and text.
+func fetch(url string) (string, error) {
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	ts.Check(err)
-	fmt.Fprintf(ts.Stdout(), "%d\n%s", resp.StatusCode, body)
+	return fmt.Sprintf("%d\n%s", resp.StatusCode, body), err
 }
 
 func listen(ts *testscript.TestScript, addr string) (net.Listener, string) {

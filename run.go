@@ -19,9 +19,9 @@ import (
 )
 
 // agentOf returns what makes this process the agent, until that has ended.
-func agentOf(version, exe string) func(context.Context, bool) error {
-	return func(ctx context.Context, withTray bool) error {
-		paths, err := agentcore.FindPaths()
+func agentOf(version, exe string) func(context.Context, string, bool) error {
+	return func(ctx context.Context, profile string, withTray bool) error {
+		paths, err := agentcore.FindPaths(profile)
 		if err != nil {
 			return err
 		}

@@ -63,7 +63,7 @@ func (a *Agent) create(n NewShare) (share.Share, error) {
 		}
 	}
 	if sh.Port == 0 {
-		if sh.Port, err = freePort(sh, taken); err != nil {
+		if sh.Port, err = freePort(a.paths.Profile, sh, taken); err != nil {
 			return sh, err
 		}
 	} else if err := portIsFree(sh); err != nil {
@@ -338,13 +338,17 @@ func (a *Agent) settled(ctx context.Context, name string) (Status, error) {
 	return a.Get(name)
 }
 
-// freePort finds a port for a share that has none yet. It follows from the name,
-// so that a share which is removed and made again gets its link back, and lies
+// freePort finds a port for a share that has none yet. It follows from the name
+// and the profile, so that a share which is removed and made again gets its link back, and lies
 // below the range from which systems take ports for outgoing connections.
-func freePort(sh share.Share, taken map[uint16]bool) (uint16, error) {
+func freePort(profile string, sh share.Share, taken map[uint16]bool) (uint16, error) {
 	const first, count = 20000, 10000
+	seed := sh.Name.String()
+	if profile != "" {
+		seed = profile + "/" + seed // which no name has in it
+	}
 	h := uint32(2166136261) // FNV-1a
-	for _, b := range []byte(sh.Name.String()) {
+	for _, b := range []byte(seed) {
 		h = (h ^ uint32(b)) * 16777619
 	}
 	for i := range uint32(count) {

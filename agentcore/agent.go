@@ -154,7 +154,7 @@ func (a *Agent) Settings() store.Settings { return a.settings }
 
 // Info says which agent this is.
 func (a *Agent) Info() Info {
-	return Info{Version: a.opt.Version, PID: os.Getpid(), Since: a.since,
+	return Info{Version: a.opt.Version, Profile: a.paths.Profile, PID: os.Getpid(), Since: a.since,
 		Config: filepath.Dir(a.paths.Shares), State: a.paths.State}
 }
 
@@ -197,7 +197,7 @@ func (a *Agent) reloadLocked() error {
 			continue
 		}
 		// Written by hand, without a port: it gets one for life.
-		port, err := freePort(e.Share, taken)
+		port, err := freePort(a.paths.Profile, e.Share, taken)
 		if err == nil {
 			taken[port] = true
 			entries[i].Share, err = a.store.Update(e.Share.Name, map[string]string{"port": strconv.Itoa(int(port))})

@@ -65,7 +65,7 @@ func newRig(t *testing.T, settings string) *rig {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	r := &rig{t: t, paths: agentcore.Paths{
 		Shares: filepath.Join(dir, "config/shares"), Settings: filepath.Join(dir, "config/settings.toml"),
-		State: filepath.Join(dir, "state"), Logs: filepath.Join(dir, "state/logs"), Links: filepath.Join(dir, "run/l"),
+		State: filepath.Join(dir, "state"), Logs: filepath.Join(dir, "state/logs"), Records: filepath.Join(dir, "state/records"), History: filepath.Join(dir, "state/history"), Revive: filepath.Join(dir, "run/revive"), Links: filepath.Join(dir, "run/l"),
 		Control: filepath.Join(dir, "run/control"), Lock: filepath.Join(dir, "run/lock"), AgentLog: filepath.Join(dir, "agent.log"),
 	}}
 	if err := os.MkdirAll(r.paths.Shares, 0o700); err != nil {

@@ -13,6 +13,7 @@ type NewShare struct {
 // Info says which agent this is.
 type Info struct {
 	Version string    `json:"version"`
+	Profile string    `json:"profile"` // "" is the default one
 	PID     int       `json:"pid"`
 	Since   time.Time `json:"since"`
 	Config  string    `json:"config"` // the folder of its shares and settings

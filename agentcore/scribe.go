@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"sharetray/agentcore/history"
 	"sharetray/agentcore/logfile"
 	"sharetray/agentcore/mailbox"
 	"sharetray/agentcore/supervise"
@@ -16,19 +17,22 @@ import (
 // be slow.
 type scribe struct {
 	agent *Agent
+	past  *history.Log
 	mail  *mailbox.Box[logLine]
 	done  chan struct{}
 }
 
-// logLine is a line for one share's log; the zero value ends the scribe.
+// logLine is a line for one share's log, an entry for its history, or, if it is
+// neither, that its history is to be forgotten. The zero value ends the scribe.
 type logLine struct {
 	share string
 	at    time.Time
 	text  string
+	past  *history.Entry
 }
 
 func newScribe(a *Agent) *scribe {
-	s := &scribe{agent: a, mail: mailbox.New[logLine](), done: make(chan struct{})}
+	s := &scribe{agent: a, past: history.Open(a.paths.History), mail: mailbox.New[logLine](), done: make(chan struct{})}
 	go s.run()
 	return s
 }
@@ -46,8 +50,14 @@ func (s *scribe) note(share string, n supervise.Notice) {
 	case supervise.NoticeBlocked:
 		text = "waiting: " + n.Cause
 	}
-	s.mail.Put(logLine{share, time.Now(), text})
+	s.mail.Put(logLine{share: share, at: time.Now(), text: text})
 }
+
+// remember has an entry added to a share's history.
+func (s *scribe) remember(share string, e history.Entry) { s.mail.Put(logLine{share: share, past: &e}) }
+
+// forget has a share's history removed, after all that was to be added to it.
+func (s *scribe) forget(share string) { s.mail.Put(logLine{share: share}) }
 
 // end has the last lines written.
 func (s *scribe) end() {
@@ -64,13 +74,19 @@ func (s *scribe) run() {
 				return
 			}
 			if err := s.write(l); err != nil {
-				s.agent.opt.Log.Warn("a share's log could not be written", "share", l.share, "error", err)
+				s.agent.opt.Log.Warn("a share's log or history could not be written", "share", l.share, "error", err)
 			}
 		}
 	}
 }
 
 func (s *scribe) write(l logLine) error {
+	switch {
+	case l.past != nil:
+		return s.past.Append(l.share, *l.past)
+	case l.text == "":
+		return s.past.Remove(l.share)
+	}
 	path := s.agent.logPath(l.share)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err

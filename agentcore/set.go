@@ -145,11 +145,15 @@ func needsRoll(old, sh share.Share) bool {
 
 // hear takes what a supervisor says.
 func (s *set) hear(m *member, r supervise.Report) {
-	m.last = r
 	now := time.Now()
+	for _, e := range happened(m.last.State, r, now, s.agent.opt.Version) {
+		s.agent.scribe.remember(m.name, e)
+	}
+	m.last = r
 	if m.gone = r.Gone; m.gone && !m.declared {
 		delete(s.members, m.name)
 		removeLogs(s.agent, m.name)
+		s.agent.scribe.forget(m.name)
 		s.publish(Event{Type: Removed, Time: now, Share: m.status()})
 		go func() { _ = s.agent.reload() }() // a new file of that name may have waited
 		return

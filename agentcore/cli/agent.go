@@ -22,15 +22,19 @@ const completionTime = time.Second
 func (a *app) runTray() error {
 	err := a.runAgent(true)
 	if problem.Is(err, problem.Exists) {
-		fmt.Fprintln(a.Out, oneLine(problem.Sentence(err)))
+		fmt.Fprintln(a.Out, a.profile.advice(oneLine(problem.Sentence(err))))
 		return nil
 	}
 	return err
 }
 
 func (a *app) runAgent(tray bool) error {
+	profile, err := a.profile.chosen()
+	if err != nil {
+		return err
+	}
 	a.ownSignals()
-	return a.env.RunAgent(context.Background(), tray)
+	return a.env.RunAgent(context.Background(), profile, tray)
 }
 
 func (a *app) agentCommand() *cobra.Command {

@@ -26,7 +26,7 @@ const (
 
 // runningClient returns a client of the agent, which it starts if none runs.
 func (a *app) runningClient(ctx context.Context) (*control.Client, error) {
-	paths, err := a.env.Paths()
+	paths, err := a.paths()
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (a *app) spawn(paths agentcore.Paths) (exited <-chan error, log int64, err 
 		return nil, 0, problem.New(problem.Conflict, "the agent's log can't be written: %w", err)
 	}
 	defer f.Close()
-	cmd := exec.Command(a.env.Exe, "agent", "--background")
+	cmd := exec.Command(a.env.Exe, paths.AgentArgs()...)
 	cmd.Dir = paths.State // not a folder that somebody wants to unmount or delete
 	cmd.Stdout, cmd.Stderr = f, f
 	if err := platform.StartDetached(cmd); err != nil {

@@ -34,13 +34,13 @@ type Env struct {
 	Version string
 	Exe     string // this program, to be started again as the agent
 
-	// RunAgent makes this process the agent, with a tray icon if tray is set,
-	// until it has ended. Its error is a problem.Exists when another one runs.
-	// It is called on the goroutine that called Main.
-	RunAgent func(ctx context.Context, tray bool) error
+	// RunAgent makes this process the agent of a profile, with a tray icon if
+	// tray is set, until it has ended. Its error is a problem.Exists when another
+	// one runs. It is called on the goroutine that called Main.
+	RunAgent func(ctx context.Context, profile string, tray bool) error
 
 	// What commands ask the system, for tests to replace; nil is the real thing.
-	Paths   func() (agentcore.Paths, error)
+	Paths   func(profile string) (agentcore.Paths, error)
 	OpenURL func(ctx context.Context, url string) error // in the user's browser
 }
 
@@ -88,11 +88,20 @@ func Main(args []string, streams Streams, env Env) int {
 type app struct {
 	Streams
 	env        Env
+	profile    profileFlag
 	ownSignals func() // gives the handling of signals back
 }
 
+func (a *app) paths() (agentcore.Paths, error) {
+	profile, err := a.profile.chosen()
+	if err != nil {
+		return agentcore.Paths{}, err
+	}
+	return a.env.Paths(profile)
+}
+
 func (a *app) client() (*control.Client, error) {
-	paths, err := a.env.Paths()
+	paths, err := a.paths()
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +110,7 @@ func (a *app) client() (*control.Client, error) {
 
 // note says something beside the result.
 func (a *app) note(format string, args ...any) {
-	fmt.Fprintln(a.Err, "sharetray:", oneLine(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(a.Err, "sharetray:", a.profile.advice(oneLine(fmt.Sprintf(format, args...))))
 }
 
 // reported is an error that the user has been told of.
@@ -209,6 +218,8 @@ tray icon. ` + "`sharetray share`" + ` starts one in the background when none ru
 		a.setCommand(), a.openCommand(), a.quitCommand(), a.versionCommand(), a.completionCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
+	root.PersistentFlags().Var(&a.profile, profileName, "which agent: each profile has one, with shares of its own (or $"+profileVar+")")
+	_ = root.RegisterFlagCompletionFunc(profileName, completeProfiles)
 	return root
 }
 

@@ -9,11 +9,13 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"sharetray/agentcore"
 	"sharetray/agentcore/control/controltest"
+	"sharetray/agentcore/history"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/supervise"
@@ -35,8 +37,8 @@ func newRig(t *testing.T) *rig {
 	r.env = Env{
 		Version: "v1.2.3",
 		Exe:     filepath.Join(filepath.Dir(r.paths.Control), "no-such-program"),
-		Paths:   func() (agentcore.Paths, error) { return r.paths, nil },
-		RunAgent: func(context.Context, bool) error {
+		Paths:   func(string) (agentcore.Paths, error) { return r.paths, nil },
+		RunAgent: func(context.Context, string, bool) error {
 			return problem.New(problem.Exists, "an agent is running already (pid 42)")
 		},
 		OpenURL: func(_ context.Context, url string) error { return errors.New("no display") },
@@ -120,6 +122,117 @@ func TestShow(t *testing.T) {
 	}
 }
 
+func TestShowHistory(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	if _, out, errs := r.run("show", "docs"); strings.Contains(out, "history") || errs != "" {
+		t.Errorf("without a history: %q %q", out, errs)
+	}
+	if _, out, _ := r.run("show", "docs", "--json"); !strings.Contains(out, "\"history\": []\n") {
+		t.Errorf("without a history: %s", out)
+	}
+	at := time.Date(2026, 11, 22, 23, 41, 7, 0, time.Local)
+	happened := func(what history.What, e history.Entry) {
+		e.Time, e.What = at.Add(time.Duration(len(r.agent.Past))*time.Second), what
+		r.agent.Past = append(r.agent.Past, e)
+	}
+	happened(history.Recovered, history.Entry{Downtime: 1500 * time.Millisecond})
+	happened(history.Crashed, history.Entry{Cause: "it was killed by SIGKILL"})
+	happened(history.Recovered, history.Entry{Cause: "it was killed by SIGKILL", Downtime: 4200 * time.Microsecond})
+	happened(history.Upgraded, history.Entry{Version: "v2"})
+	happened(history.Crashed, history.Entry{Cause: "it\nexited with \x1b[31mcode 1"})
+	happened(history.Failed, history.Entry{Cause: "10 starts in a row"})
+	happened("teleported", history.Entry{Cause: "to the moon"})
+	happened(history.Stopped, history.Entry{})
+	const want = `history:
+  2026-11-22 23:41:07  recovered, after 1.5 s
+  2026-11-22 23:41:08  crashed: it was killed by SIGKILL; back after 4 ms
+  2026-11-22 23:41:10  upgraded to v2
+  2026-11-22 23:41:11  crashed: it exited with \ufffd[31mcode 1
+  2026-11-22 23:41:12  failed: 10 starts in a row
+  2026-11-22 23:41:13  teleported: to the moon
+  2026-11-22 23:41:14  stopped
+`
+	if _, out, _ := r.run("show", "docs"); !strings.HasSuffix(out, "docs.toml\n"+strings.ReplaceAll(want, `\ufffd`, "\ufffd")) {
+		t.Errorf("%s\nwant\n%s", out, want)
+	}
+	for range 30 {
+		happened(history.Ready, history.Entry{})
+	}
+	if _, out, _ := r.run("show", "docs"); strings.Count(out, "  ready\n") != showLines {
+		t.Errorf("not the last %d: %s", showLines, out)
+	}
+	_, out, _ := r.run("show", "docs", "--json")
+	var both struct {
+		agentcore.Status
+		History []history.Entry
+	}
+	if err := json.Unmarshal([]byte(out), &both); err != nil || both.Name != "docs" || len(both.URLs) != 1 || len(both.History) != showEntries {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestShowWithoutHistory: an agent that can't tell the history tells the rest.
+func TestShowWithoutHistory(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.agent.PastError = problem.New(problem.Internal, "the disk is gone")
+	const note = "the history of docs can't be had: the disk is gone"
+	if code, out, errs := r.run("show", "docs"); code != 0 || !strings.HasPrefix(out, details) || !strings.Contains(errs, note) {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
+	if code, out, errs := r.run("show", "docs", "--json"); code != 0 || !strings.Contains(out, `"history": []`) || !strings.Contains(errs, note) {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
+}
+
+func TestBriefly(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "less than 1 ms", 999 * time.Microsecond: "less than 1 ms", 4 * time.Millisecond: "4 ms",
+		999 * time.Millisecond: "999 ms", time.Second: "1.0 s", 59 * time.Second: "59.0 s", 61200 * time.Millisecond: "1m1s", 3 * time.Hour: "3h0m0s",
+	} {
+		if got := briefly(d); got != want {
+			t.Errorf("%d: %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var asked, run string
+	r.env.Paths = func(profile string) (agentcore.Paths, error) { asked = profile; return r.paths, nil }
+	r.env.RunAgent = func(_ context.Context, profile string, _ bool) error { run = profile; return nil }
+	for _, c := range []struct{ line, want string }{
+		{"list", ""}, {"list --profile work", "work"}, {"--profile work list", "work"}, {"--profile=Work list", "work"},
+		{"--profile default list", ""}, {"__complete --profile work start ", "work"},
+	} {
+		asked = "nothing"
+		if code, _, errs := r.run(strings.Split(c.line, " ")...); code != 0 || asked != c.want {
+			t.Errorf("%s: %d, profile %q, want %q: %s", c.line, code, asked, c.want, errs)
+		}
+	}
+	for _, line := range []string{"--profile work", "agent --no-tray --profile WORK"} {
+		run = "nothing"
+		if r.want(0, "", "", strings.Fields(line)...); run != "work" {
+			t.Errorf("%s: an agent for %q", line, run)
+		}
+	}
+	for _, name := range []string{"", ".x", "-x", "a/b", "a b", "ä", "con", strings.Repeat("x", 33)} {
+		for _, args := range [][]string{{"list"}, {"version"}, {}} {
+			r.want(2, "", "--profile", append(args, "--profile", name)...)
+		}
+	}
+	r.want(2, "", "flag needs an argument: --profile", "list", "--profile")
+	if code, out, _ := r.run("__complete", "list", "--profile", ""); code != 0 || !strings.HasPrefix(out, "default\n") {
+		t.Errorf("completion: %d %q", code, out)
+	}
+	r.end()
+	r.want(4, "", "start one with `sharetray --profile work`, or", "--profile", "work", "list")
+	r.want(4, "", "start one with `sharetray`, or", "list")
+}
+
 func TestListJSON(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -199,6 +312,7 @@ func TestWrongUsage(t *testing.T) {
 		{"completion tcsh", "the shells are bash, zsh, fish and powershell"},
 		{"help nonsense", `there is no command "nonsense"`},
 		{"agent --background=maybe", "invalid"},
+		{"list --profile a/b", `"a/b" can't name a profile: write 1 to 32`},
 	} {
 		r.want(2, "", c.errs, strings.Fields(c.line)...)
 	}
@@ -232,14 +346,14 @@ func TestAgentRoles(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	var trays []bool
-	r.env.RunAgent = func(_ context.Context, tray bool) error { trays = append(trays, tray); return nil }
+	r.env.RunAgent = func(_ context.Context, _ string, tray bool) error { trays = append(trays, tray); return nil }
 	r.want(0, "", "")
 	r.want(0, "", "", "agent")
 	r.want(0, "", "", "agent", "--no-tray")
 	if len(trays) != 3 || !trays[0] || !trays[1] || trays[2] {
 		t.Errorf("%v", trays)
 	}
-	r.env.RunAgent = func(context.Context, bool) error { return problem.New(problem.Internal, "the disk is gone") }
+	r.env.RunAgent = func(context.Context, string, bool) error { return problem.New(problem.Internal, "the disk is gone") }
 	r.want(1, "", "sharetray: the disk is gone\n", "agent")
 	r.want(1, "", "sharetray: the disk is gone\n")
 }

@@ -13,6 +13,7 @@ import (
 
 	"sharetray/agentcore"
 	"sharetray/agentcore/control"
+	"sharetray/agentcore/history"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
 )
@@ -280,10 +281,20 @@ func (a *app) showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return a.printJSON(st)
+			past, err := client.History(cmd.Context(), args[0], showEntries)
+			if err != nil { // which is no reason not to tell the rest
+				a.note("the history of %s can't be had: %s", st.Name, problem.Sentence(err))
 			}
-			return writeDetails(a.Out, st, time.Now())
+			if asJSON {
+				return a.printJSON(struct {
+					agentcore.Status
+					History []history.Entry `json:"history"`
+				}{st, append([]history.Entry{}, past...)})
+			}
+			if err := writeDetails(a.Out, st, time.Now()); err != nil {
+				return err
+			}
+			return writeHistory(a.Out, past)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as a JSON object")

@@ -132,7 +132,7 @@ func TestAgentThatDoesNotStart(t *testing.T) {
 	r.agentScript("exit 3")
 	r.want(1, "", "the agent did not start: what it says is in "+r.paths.AgentLog, "share", "web", "/x")
 	r.agentScript(`echo time=now level=INFO >&2; echo "sharetray: the disk is full: $*" >&2; exit 1`)
-	r.want(1, "", "sharetray: the agent did not start: the disk is full: agent --background\n", "share", "web", "/x")
+	r.want(1, "", "sharetray: the agent did not start: the disk is full: agent --background --profile default\n", "share", "web", "/x")
 	fi, err := os.Stat(r.paths.AgentLog)
 	if err != nil || fi.Mode().Perm() != 0o600 {
 		t.Errorf("log: %v %v", fi.Mode(), err)

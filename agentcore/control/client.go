@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sharetray/agentcore"
+	"sharetray/agentcore/history"
 	"sharetray/agentcore/problem"
 	"sharetray/platform"
 )
@@ -114,6 +115,15 @@ func (c *Client) Log(ctx context.Context, name string, n int, follow bool, w io.
 		return goneError(ctx, err)
 	}
 	return broken.err
+}
+
+// History returns the last n things that happened to a share, the newest last.
+func (c *Client) History(ctx context.Context, name string, n int) (entries []history.Entry, err error) {
+	path, err := sharePath(name, "/history?n="+strconv.Itoa(n))
+	if err != nil {
+		return nil, err
+	}
+	return entries, c.ask(ctx, path, &entries)
 }
 
 // Quit ends the agent and waits until it has ended.

@@ -12,6 +12,7 @@
 //	DELETE /v1/shares/{name}         remove it
 //	POST   /v1/shares/{name}/start   and /stop, /restart
 //	GET    /v1/shares/{name}/log     plain bytes; ?n= lines, ?follow=1
+//	GET    /v1/shares/{name}/history the last history.Entry of it, the newest last; ?n= of them
 //	GET    /v1/events                lines of JSON, as long as one listens
 //	POST   /v1/quit                  ends the agent; the answer ends when it has
 //
@@ -28,6 +29,7 @@ import (
 	"net/http"
 
 	"sharetray/agentcore"
+	"sharetray/agentcore/history"
 	"sharetray/agentcore/problem"
 )
 
@@ -43,6 +45,7 @@ type Agent interface {
 	Restart(ctx context.Context, name string) (agentcore.Status, error)
 	Remove(ctx context.Context, name string) error
 	LogPath(name string) (string, error)
+	History(name string, n int) ([]history.Entry, error) // the last n, the newest last
 
 	// Subscribe returns what is now and what happens from then on. The channel
 	// of a reader that is too slow is closed.
@@ -63,6 +66,10 @@ const maxBody = 64 << 10
 
 // maxLogLines bounds how many old lines of a log can be asked for.
 const maxLogLines = 100_000
+
+// maxHistory bounds how many entries of a history can be asked for: more than
+// are kept.
+const maxHistory = 10_000
 
 // fault is a problem on its way to the client.
 type fault struct {

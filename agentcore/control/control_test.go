@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"sharetray/agentcore"
 	"sharetray/agentcore/control"
 	"sharetray/agentcore/control/controltest"
+	"sharetray/agentcore/history"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/supervise"
@@ -79,6 +81,36 @@ func TestClientAndServer(t *testing.T) {
 	var b strings.Builder
 	if err := c.Log(ctx, "docs", 2, false, &b); err != nil || b.String() != "two\nthr\x00e" {
 		t.Errorf("log: %q, %v", b.String(), err)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	a, c, paths := agent(t)
+	for i := range 30 {
+		a.Past = append(a.Past, history.Entry{Time: time.Unix(int64(i), 0).UTC(), What: history.Crashed, Cause: "it <was> killed", Restarts: i})
+	}
+	for _, n := range []int{0, 1, 20, 30, 100} {
+		got, err := c.History(t.Context(), "docs", n)
+		if want := a.Past[30-min(n, 30):]; err != nil || !slices.Equal(got, want) {
+			t.Errorf("the last %d: %v, %v", n, got, err)
+		}
+	}
+	if _, err := c.History(t.Context(), "nope", 1); !problem.Is(err, problem.NotFound) {
+		t.Errorf("of no share: %v", err)
+	}
+	if _, err := c.History(t.Context(), "docs", -1); !problem.Is(err, problem.Invalid) || !strings.Contains(err.Error(), "entries must be from 0") {
+		t.Errorf("a negative number: %v", err)
+	}
+	if status, body := raw(t, paths, "GET", "/v1/shares/docs/history", ""); status != 200 || strings.Count(body, `"restarts"`) != 20 {
+		t.Errorf("without a number: %d %s", status, body)
+	}
+	if status, _ := raw(t, paths, "GET", "/v1/shares/docs/history?n=x", ""); status != 400 {
+		t.Errorf("not a number: %d", status)
+	}
+	a.Past = nil
+	if _, body := raw(t, paths, "GET", "/v1/shares/docs/history", ""); body != "[]\n" {
+		t.Errorf("nothing has happened: %q", body)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sharetray/agentcore"
+	"sharetray/agentcore/history"
 	"sharetray/agentcore/logfile"
 	"sharetray/agentcore/problem"
 )
@@ -84,6 +85,7 @@ func (s *server) routes() http.Handler {
 		s.did(w, st, err)
 	})
 	mux.HandleFunc("GET /v1/shares/{name}/log", s.log)
+	mux.HandleFunc("GET /v1/shares/{name}/history", s.history)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("POST /v1/quit", s.quit)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -176,12 +178,10 @@ func (s *server) log(w http.ResponseWriter, r *http.Request) {
 		answer(w, nil, err)
 		return
 	}
-	n := 50
-	if v := r.FormValue("n"); v != "" {
-		if n, err = strconv.Atoi(v); err != nil || n < 0 || n > maxLogLines {
-			answer(w, nil, problem.New(problem.Invalid, "the number of lines must be from 0 to %d", maxLogLines))
-			return
-		}
+	n, err := number(r, "lines", 50, maxLogLines)
+	if err != nil {
+		answer(w, nil, err)
+		return
 	}
 	follow := r.FormValue("follow") == "1"
 	out := &stream{w: w, rc: http.NewResponseController(w)}
@@ -201,6 +201,29 @@ func (s *server) log(w http.ResponseWriter, r *http.Request) {
 		slog.Warn("follow a log", "path", path, "err", err)
 		panic(http.ErrAbortHandler) // the one way left to say that this is not the end
 	}
+}
+
+func (s *server) history(w http.ResponseWriter, r *http.Request) {
+	n, err := number(r, "entries", 20, maxHistory)
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	entries, err := s.agent.History(r.PathValue("name"), n)
+	answer(w, append([]history.Entry{}, entries...), err)
+}
+
+// number is how many of something the request asks for.
+func number(r *http.Request, what string, usual, most int) (int, error) {
+	v := r.FormValue("n")
+	if v == "" {
+		return usual, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 || n > most {
+		return 0, problem.New(problem.Invalid, "the number of %s must be from 0 to %d", what, most)
+	}
+	return n, nil
 }
 
 // events sends a snapshot and then what happens. When events were missed, by a

@@ -17,6 +17,7 @@ import (
 
 	"sharetray/agentcore"
 	"sharetray/agentcore/control"
+	"sharetray/agentcore/history"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/supervise"
@@ -31,7 +32,9 @@ type Agent struct {
 	// the share's; its error is the method's.
 	Hook func(ctx context.Context, method, name string) error
 
-	Log string // the path that LogPath returns
+	Log       string          // the path that LogPath returns
+	Past      []history.Entry // what History returns, of every share
+	PastError error           // what it returns besides, if the share is there
 
 	mu      sync.Mutex
 	shares  []agentcore.Status
@@ -53,8 +56,9 @@ func Paths(t testing.TB) agentcore.Paths {
 	return agentcore.Paths{
 		Shares: filepath.Join(dir, "config", "shares"), Settings: filepath.Join(dir, "config", "settings.toml"),
 		State: filepath.Join(dir, "state"), Logs: filepath.Join(dir, "state", "logs"),
+		Records: filepath.Join(dir, "state", "records"), History: filepath.Join(dir, "state", "history"),
 		Links: filepath.Join(dir, "l"), Control: filepath.Join(dir, "control"), Lock: filepath.Join(dir, "lock"),
-		AgentLog: filepath.Join(dir, "state", "agent.log"),
+		Revive: filepath.Join(dir, "revive"), AgentLog: filepath.Join(dir, "state", "agent.log"),
 	}
 }
 
@@ -288,6 +292,14 @@ func (a *Agent) Remove(ctx context.Context, name string) error {
 func (a *Agent) LogPath(name string) (string, error) {
 	_, err := a.Get(name)
 	return a.Log, err
+}
+
+// History implements control.Agent.
+func (a *Agent) History(name string, n int) ([]history.Entry, error) {
+	if _, err := a.Get(name); err != nil {
+		return nil, err
+	}
+	return a.Past[max(0, len(a.Past)-n):], a.PastError
 }
 
 // Subscribe implements control.Agent.
