@@ -6,6 +6,7 @@
 package agentcore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -30,8 +32,14 @@ import (
 // Options are what Start needs besides places.
 type Options struct {
 	Version string
-	Exe     string // this program: share processes are started from it
+	Exe     string // this program: an agent is started from it in place of a dead one
+	Image   string // what share processes are started from; "": Exe
 	Log     *slog.Logger
+	// Args make this program an agent like this one: share processes start one
+	// when this one dies. None: they don't.
+	Args []string
+	// Revived is set when they have done so.
+	Revived bool
 }
 
 // ShareProcessRole is the first argument that makes this program a share process.
@@ -45,11 +53,19 @@ type Agent struct {
 	settings store.Settings
 	since    time.Time
 
-	lock   *flock.Flock
+	lockMu sync.Mutex
+	lock   *flock.Flock // anew when its file was removed
 	store  *store.Store
 	pool   *supervise.Pool
 	mail   *mailbox.Box[func(*set)]
 	scribe *scribe
+
+	launch    supervise.Launch
+	left      atomic.Bool // its share processes are another agent's
+	leaving   sync.Once
+	orphan    link.Orphan
+	survivors survivors
+	strays    strays
 
 	lastWords *os.File
 	changing  sync.Mutex // held while the files of shares are changed or reread
@@ -63,10 +79,8 @@ type Agent struct {
 // The caller calls Release once the agent is Done.
 // The error has code problem.Exists when another agent has the lock.
 func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
-	for _, dir := range []string{paths.State, paths.Logs, paths.Links, filepath.Dir(paths.Control)} {
-		if err := platform.PrivateDir(dir); err != nil {
-			return nil, problem.New(problem.Conflict, "a private folder can't be had: %w; make it yours alone, or remove it", err)
-		}
+	if err := makePlaces(paths); err != nil {
+		return nil, err
 	}
 	lock := flock.New(paths.Lock)
 	if err := takeLock(lock); err != nil {
@@ -81,7 +95,11 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 		lock.Unlock()
 		return nil, err
 	}
-	sweep(paths.Links)
+	for _, dir := range []string{paths.Records, paths.History} {
+		if err := store.CleanUp(dir); err != nil {
+			opt.Log.Warn("what an interrupted write has left remains", "error", err)
+		}
+	}
 	// What a share process says before it has a log of its own: its last words,
 	// should it fail to come up.
 	lastWords, err := os.OpenFile(paths.AgentLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -93,10 +111,17 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 		paths: paths, opt: opt, settings: settings, since: time.Now(),
 		lock: lock, store: shares, mail: mailbox.New[func(*set)](), cancel: cancel,
 		quit: make(chan struct{}), done: make(chan struct{}), lastWords: lastWords,
-		pool: supervise.NewPool(ctx, supervise.Launch{
-			Exe: opt.Exe, Role: ShareProcessRole, Links: paths.Links, Version: opt.Version, Stderr: lastWords,
-		}, settings.Standby, opt.Log),
+		orphan: link.Orphan{Lease: settings.Lease},
 	}
+	if len(opt.Args) > 0 {
+		a.orphan.Exe, a.orphan.Args, a.orphan.Lock, a.orphan.Revive = opt.Exe, opt.Args, paths.Lock, paths.Revive
+	}
+	a.launch = supervise.Launch{
+		Exe: cmp.Or(opt.Image, opt.Exe), Role: ShareProcessRole, Links: paths.Links, Records: paths.Records,
+		Version: opt.Version, Stderr: lastWords, Taken: func() { go a.Leave() }, Left: &a.left,
+	}
+	a.survivors = survey(ctx, a.launch, opt.Log)
+	a.pool = supervise.NewPool(ctx, a.launch, settings.Standby, opt.Log)
 	a.scribe = newScribe(a)
 	go a.run()
 	if err := a.reload(); err != nil {
@@ -106,7 +131,18 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 		return nil, err
 	}
 	go a.watch(ctx)
+	go a.keepPlaces(ctx)
+	go a.countRevivals(ctx)
 	return a, nil
+}
+
+func makePlaces(paths Paths) error {
+	for _, dir := range []string{paths.State, paths.Logs, paths.Records, paths.Links, filepath.Dir(paths.Control)} {
+		if err := platform.PrivateDir(dir); err != nil {
+			return problem.New(problem.Conflict, "a private folder can't be had: %w; make it yours alone, or remove it", err)
+		}
+	}
+	return nil
 }
 
 // takeLock fails at once when another agent has the lock, and says which.
@@ -124,23 +160,6 @@ func takeLock(lock *flock.Flock) error {
 	}
 	// The pid is a help for people, not the lock: that ends with the process.
 	return os.WriteFile(lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
-}
-
-// sweep removes the links of share processes that are no more. The lock is
-// held, so none can be of a process that this agent has started.
-func sweep(links string) {
-	entries, err := os.ReadDir(links)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		path := filepath.Join(links, e.Name())
-		if c, err := platform.DialControl(context.Background(), path); err == nil {
-			c.Close() // it drains and cleans up after itself
-		} else if platform.IsNobodyThere(err) {
-			os.Remove(path)
-		}
-	}
 }
 
 // Done is closed when the agent has ended, and nothing of it runs any more.
@@ -225,6 +244,7 @@ func (a *Agent) do(f func(*set)) {
 // run is the agent's goroutine.
 func (a *Agent) run() {
 	s := &set{agent: a, members: map[string]*member{}}
+	defer close(a.done)
 	quit := a.quit
 	for !s.ended() {
 		select {
@@ -238,17 +258,19 @@ func (a *Agent) run() {
 		}
 	}
 	a.cancel()
+	a.strays.end()
 	<-a.pool.Done()
 	s.closeSubscribers()
 	a.scribe.end()
 	a.lastWords.Close()
-	close(a.done)
 }
 
 // Release gives the lock back. It is the last thing that an agent does, after
 // its control socket is closed: the next agent begins with a new one. The lock's
 // file stays, because another may be waiting for it already.
 func (a *Agent) Release() {
+	a.lockMu.Lock()
+	defer a.lockMu.Unlock()
 	if err := a.lock.Unlock(); err != nil {
 		a.opt.Log.Warn("the lock could not be given back", "error", err)
 	}

@@ -19,6 +19,7 @@ type set struct {
 	members     map[string]*member // by file name, as declared
 	subscribers []chan Event
 	quitting    bool
+	left        bool
 }
 
 // member is one share in the set.
@@ -35,6 +36,9 @@ type member struct {
 }
 
 func (s *set) ended() bool {
+	if s.left {
+		return true
+	}
 	if !s.quitting {
 		return false
 	}
@@ -79,6 +83,7 @@ func (s *set) reconcile(entries []store.Entry) {
 	if s.quitting {
 		return
 	}
+	s.agent.survivors.decide(entries)
 	seen := map[string]bool{}
 	for _, e := range entries {
 		seen[e.Name] = true
@@ -91,12 +96,16 @@ func (s *set) reconcile(entries []store.Entry) {
 		}
 		m.file = e.File
 		if e.Err != nil {
+			if sh, ok := s.agent.survivors.serves(e.Name); ok { // the last good one
+				s.declare(m, sh)
+			}
 			m.spoiled = true
 			m.supervisor.Post(supervise.Event{Kind: supervise.Spoil, Reason: problem.Sentence(e.Err)}, nil)
 			continue
 		}
-		m.declare(e.Share)
+		s.declare(m, e.Share)
 	}
+	s.drainStrays()
 	for name, m := range s.members {
 		if !seen[name] && m.declared {
 			m.declared = false
@@ -109,7 +118,7 @@ func (s *set) add(e store.Entry) *member {
 	m := &member{name: e.Name, declared: true}
 	m.last = supervise.Report{State: supervise.New(time.Now())}
 	m.supervisor = supervise.NewSupervisor(supervise.Config{
-		Policy: policy(s.agent.settings), Pool: s.agent.pool, Log: s.agent.logOf,
+		Policy: policy(s.agent.settings), Pool: s.agent.pool, Log: s.agent.logOf, Orphan: s.agent.orphan,
 		Logger: s.agent.opt.Log,
 		Report: func(r supervise.Report) {
 			s.agent.mail.Put(func(s *set) { s.hear(m, r) })
@@ -120,27 +129,24 @@ func (s *set) add(e store.Entry) *member {
 }
 
 // declare tells the supervisor what the file says now, if it says anything new.
-func (m *member) declare(sh share.Share) {
+func (s *set) declare(m *member, sh share.Share) {
 	old, first := m.share, !m.known
 	if !first && old == sh && !m.spoiled {
 		return
 	}
 	m.share, m.known, m.spoiled = sh, true, false
 	m.supervisor.Post(supervise.Event{Kind: supervise.Declare, StopGrace: sh.StopGrace,
-		Roll: first || needsRoll(old, sh)}, &sh)
+		Roll: first || !old.ServedLike(sh)}, &sh)
+	if f := s.agent.survivors.claim(m.name); f != nil {
+		m.supervisor.Adopt(f, s.agent.restartsSoFar(m.name))
+		return
+	}
 	switch {
 	case first && !sh.Paused, old.Paused && !sh.Paused:
 		m.supervisor.Post(supervise.Event{Kind: supervise.Start}, nil)
 	case !first && sh.Paused && !old.Paused:
 		m.supervisor.Post(supervise.Event{Kind: supervise.Stop}, nil)
 	}
-}
-
-// needsRoll reports whether the share process must be told of the change: some
-// of what is declared is for the agent alone.
-func needsRoll(old, sh share.Share) bool {
-	old.Paused, old.Notify, old.StopGrace = sh.Paused, sh.Notify, sh.StopGrace
-	return old != sh
 }
 
 // hear takes what a supervisor says.

@@ -28,6 +28,9 @@ type Child struct {
 	Life net.Conn
 }
 
+// LifeSuffix makes the path of a lifeline out of that of a link.
+const LifeSuffix = ".l"
+
 // maxSocketPath is the longest path of a Unix socket that every system we run
 // on accepts: sun_path has 104 bytes on macOS, 108 on Linux, one is the NUL.
 const maxSocketPath = 103

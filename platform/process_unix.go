@@ -21,9 +21,6 @@ const (
 	lifeFD = 4
 )
 
-// lifeSuffix makes the path of a lifeline out of that of a link.
-const lifeSuffix = ".l"
-
 // StartChild starts a share process in a session of its own, with a link at
 // linkPath that the process owns from then on, and with env besides this
 // process's own environment. What it writes outside its log goes to stderr (nil:
@@ -42,7 +39,7 @@ func StartChild(exe string, args, env []string, linkPath string, stderr *os.File
 		return nil, fmt.Errorf("make the link: %w", err)
 	}
 	defer link.Close()
-	life, err := listenPrivate(linkPath + lifeSuffix)
+	life, err := listenPrivate(linkPath + LifeSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("make the lifeline: %w", err)
 	}
@@ -60,7 +57,7 @@ func StartChild(exe string, args, env []string, linkPath string, stderr *os.File
 	}
 	child := &Child{Cmd: cmd}
 	if child.Link, err = net.Dial("unix", linkPath); err == nil {
-		child.Life, err = net.Dial("unix", linkPath+lifeSuffix)
+		child.Life, err = net.Dial("unix", linkPath+LifeSuffix)
 	}
 	if err != nil {
 		_ = cmd.Process.Kill()
@@ -91,7 +88,7 @@ func listenPrivate(path string) (*os.File, error) {
 // RemoveLink removes what a share process leaves in the folder of links.
 func RemoveLink(linkPath string) {
 	os.Remove(linkPath)
-	os.Remove(linkPath + lifeSuffix)
+	os.Remove(linkPath + LifeSuffix)
 }
 
 // InheritedLink is the share process's side of StartChild: the listener on

@@ -39,23 +39,8 @@ func Listen(addr netip.AddrPort) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer ln.Close()
-	tcp := ln.(*net.TCPListener)
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	s := &Socket{addr: tcp.Addr().(*net.TCPAddr).AddrPort()}
-	var dupErr error
-	if err := raw.Control(func(fd uintptr) {
-		s.fd, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
-	}); err != nil {
-		return nil, err
-	}
-	if dupErr != nil {
-		return nil, fmt.Errorf("hold the socket: %w", dupErr)
-	}
-	return s, nil
+	defer ln.Close() // the hold remains
+	return HoldListener(ln.(*net.TCPListener))
 }
 
 // Addr is the address the socket is bound to.
@@ -68,6 +53,25 @@ func (s *Socket) Dup() (*Socket, error) {
 		return nil, fmt.Errorf("hold the socket of %s twice: %w", s.addr, err)
 	}
 	return &Socket{addr: s.addr, fd: fd}, nil
+}
+
+// HoldListener returns a hold on the socket that ln accepts on.
+func HoldListener(ln *net.TCPListener) (*Socket, error) {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	s := &Socket{addr: ln.Addr().(*net.TCPAddr).AddrPort()}
+	var dupErr error
+	if err := raw.Control(func(fd uintptr) {
+		s.fd, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
+		return nil, err
+	}
+	if dupErr != nil {
+		return nil, fmt.Errorf("hold the socket: %w", dupErr)
+	}
+	return s, nil
 }
 
 // Close gives up this process's hold. Connections that wait in the kernel's

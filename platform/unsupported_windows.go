@@ -3,10 +3,14 @@ package platform
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"time"
+
+	"golang.org/x/sys/windows"
 )
 
 // Socket is a listening TCP socket that is held, not accepted on.
@@ -93,3 +97,39 @@ func DialControl(context.Context, string) (net.Conn, error) {
 func IsNobodyThere(error) bool { return false }
 
 func checkPrivate(path string) error { return nil }
+
+// HoldListener returns a hold on the socket that a listener accepts on.
+func HoldListener(*net.TCPListener) (*Socket, error) {
+	return nil, unsupported("hold a listener's socket")
+}
+
+// FindChild connects to a share process that runs already.
+func FindChild(string) (link, life net.Conn, err error) {
+	return nil, nil, unsupported("find a share process")
+}
+
+// FoundProcess is a share process that another process of ours has started.
+type FoundProcess struct{}
+
+// FindProcess returns the process with that pid, if it is the one that began then.
+func FindProcess(int, string) (*FoundProcess, error) {
+	return nil, unsupported("find a share process")
+}
+
+// AskToStop asks the process to finish what is in flight and to exit.
+func (p *FoundProcess) AskToStop() error { return unsupported("ask a share process to stop") }
+
+// Kill ends the process and its descendants, at once.
+func (p *FoundProcess) Kill() error { return unsupported("end a share process") }
+
+// Wait waits until the process is gone, or limit is over.
+func (p *FoundProcess) Wait(time.Duration) {}
+
+// ProcessStart names the moment at which a process began.
+func ProcessStart(int) (string, error) { return "", unsupported("ask when a process began") }
+
+// IsOwn reports whether a file belongs to this user alone.
+func IsOwn(fs.FileInfo) bool { return false }
+
+// SteadyClock is the time since this computer was started.
+func SteadyClock() time.Duration { return windows.DurationSinceBoot() }

@@ -27,7 +27,7 @@ const (
 
 // Serve answers on ln, which it closes, until ctx ends.
 func Serve(ctx context.Context, ln net.Listener, a Agent) error {
-	s := &server{agent: a, life: ctx, heartbeat: heartbeat}
+	s := &server{agent: a, life: ctx, heartbeat: heartbeat, closed: make(chan struct{})}
 	srv := &http.Server{
 		Handler:           s.routes(),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -36,6 +36,7 @@ func Serve(ctx context.Context, ln net.Listener, a Agent) error {
 		MaxHeaderBytes:    maxBody,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
+	srv.RegisterOnShutdown(func() { close(s.closed) })
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -58,6 +59,7 @@ type server struct {
 	agent     Agent
 	life      context.Context // the agent's: for what must not be left half done
 	heartbeat time.Duration
+	closed    chan struct{} // closed once nobody new is let in, at the end
 }
 
 func (s *server) routes() http.Handler {
@@ -273,6 +275,9 @@ func (s *server) quit(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).Flush()
 	s.agent.Quit()
 	<-r.Context().Done()
+	if s.life.Err() != nil {
+		<-s.closed // whoever asks next finds nobody
+	}
 }
 
 // stream writes pieces that must go out at once, and gives up on a client that

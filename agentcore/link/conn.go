@@ -59,6 +59,13 @@ func (c *Conn) Tell(m Message) error { return c.write(m, nil) }
 // and wraps ErrClosed when the link closed before the answer came.
 func (c *Conn) Ask(ctx context.Context, m Message, socks ...*platform.Socket) (Message, error) {
 	answer := make(chan Message, 1)
+	defer func() {
+		select {
+		case late := <-answer: // nobody takes what came with it
+			closeAll(late.Sockets)
+		default:
+		}
+	}()
 	c.mu.Lock()
 	if c.err != nil {
 		c.mu.Unlock()
@@ -136,12 +143,15 @@ func (c *Conn) readAll() error {
 			return fmt.Errorf("decode a message: %w", err)
 		}
 		if m.Answer {
+			m.Sockets = socks
 			c.deliver(m)
 			continue
 		}
 		if answer := c.handler(m, socks); answer != nil {
 			answer.ID, answer.Answer = m.ID, true
-			if err := c.write(*answer, nil); err != nil {
+			err := c.write(*answer, answer.Sockets)
+			closeAll(answer.Sockets)
+			if err != nil {
 				return err
 			}
 		}
@@ -149,13 +159,20 @@ func (c *Conn) readAll() error {
 }
 
 func (c *Conn) deliver(m Message) {
-	c.mu.Lock()
-	answer := c.waiting[m.ID]
-	c.mu.Unlock()
-	if answer != nil {
+	c.mu.Lock() // until it is in the channel, so that Ask finds it there
+	defer c.mu.Unlock()
+	if answer := c.waiting[m.ID]; answer != nil {
 		select {
 		case answer <- m:
+			return
 		default: // answered twice
 		}
+	}
+	closeAll(m.Sockets)
+}
+
+func closeAll(socks []*platform.Socket) {
+	for _, s := range socks {
+		s.Close()
 	}
 }

@@ -16,7 +16,7 @@ func init() { caddy.RegisterModule(front{}) }
 
 // front is the Caddy handler that stands first in every share. It answers
 // probes, counts what is in flight, moves clients away while the process
-// drains, and lets the kind explain its errors. It never wraps the response
+// drains or others wait, and lets the kind explain its errors. It never wraps the response
 // writer: sendfile depends on what that is.
 type front struct {
 	// Stage names the stage that the handler belongs to.
@@ -69,7 +69,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 			h := w.Header()
 			h.Set(link.NonceHeader, st.nonce)
 			h.Set("Cache-Control", "no-store")
-			if st.draining.Load() {
+			if st.draining.Load() || st.limits.crowded() {
 				h.Set("Connection", "close")
 			}
 			w.WriteHeader(http.StatusNoContent)
@@ -83,7 +83,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		st.active.Add(-1)
 		st.ended()
 	}()
-	if st.draining.Load() && r.Header["Upgrade"] == nil {
+	if (st.draining.Load() || st.limits.crowded()) && r.Header["Upgrade"] == nil {
 		w.Header()["Connection"] = []string{"close"}
 	}
 	if !st.kind.admit(w, r) {

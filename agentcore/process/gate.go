@@ -37,6 +37,9 @@ type gate struct {
 	done chan struct{} // closed when nothing more will be accepted
 	busy sync.Mutex    // held while a connection may be accepted
 
+	ending chan struct{} // closed when Drain or Close begins
+	end    func()        // closes it
+
 	mu    sync.Mutex
 	state gateState
 	until time.Time     // draining: the latest end
@@ -44,7 +47,9 @@ type gate struct {
 }
 
 func newGate(ln *net.TCPListener) *gate {
-	return &gate{ln: ln, done: make(chan struct{}), moved: make(chan struct{})}
+	g := &gate{ln: ln, done: make(chan struct{}), moved: make(chan struct{}), ending: make(chan struct{})}
+	g.end = sync.OnceFunc(func() { close(g.ending) })
+	return g
 }
 
 // Addr is the address that the gate listens on.
@@ -115,6 +120,7 @@ func (g *gate) Drain() {
 	g.until = time.Now().Add(drainBound)
 	g.mu.Unlock()
 	g.set(gateOpen, gateDraining, time.Now().Add(drainQuiet))
+	g.end()
 	select {
 	case <-g.done:
 	case <-time.After(drainBound + 100*time.Millisecond): // nobody was in Accept
@@ -146,6 +152,7 @@ func (g *gate) closeLocked() error {
 		return nil
 	}
 	g.state = gateClosed
+	g.end()
 	close(g.moved)
 	close(g.done)
 	return g.ln.Close()

@@ -87,7 +87,7 @@ func TestRefusals(t *testing.T) {
 		c := startChild(t)
 		refused(t, c, link.Message{Type: link.TypePing})
 		refused(t, c, c.message(web), listen(t))
-		refused(t, c, hello(link.Hello{Protocol: link.Protocol + 1, Nonce: "n"}))
+		refused(t, c, hello(link.Hello{Protocol: link.OldestProtocol - 1, Nonce: "n"}))
 		refused(t, c, hello(link.Hello{Protocol: link.Protocol}))
 		c.hello()
 		refused(t, c, link.Message{Type: "dance"})
@@ -152,10 +152,18 @@ func TestNewestAgentIsTheAgent(t *testing.T) {
 	defer second.Close()
 	first := c.link
 	c.link = second
-	a := c.mustAsk(link.Message{Type: link.TypeHello, Hello: &link.Hello{Protocol: link.Protocol, Nonce: "another"}})
-	if a.Hello.Nonce != c.nonce {
-		t.Errorf("it gave up its nonce for %q", a.Hello.Nonce)
+	a := c.mustAsk(link.Message{Type: link.TypeHello, Hello: &link.Hello{Protocol: link.Protocol + 1, Nonce: "another"}})
+	if a.Hello.Nonce != c.nonce || a.Hello.Protocol != link.Protocol {
+		t.Errorf("it gave up its nonce, or speaks what it can't: %+v", a.Hello)
 	}
+	if _, err := c.ask(link.Message{Type: link.TypePause}); err == nil {
+		t.Error("it obeys an agent that has not adopted it")
+	}
+	a = c.mustAsk(link.Message{Type: link.TypeAdopt})
+	if a.Role == nil || a.Role.Duty != link.Serves || len(a.Sockets) != 1 || a.Sockets[0].Addr().String() != c.addr {
+		t.Fatalf("%+v", a)
+	}
+	a.Sockets[0].Close()
 	select {
 	case <-first.Done():
 	case <-time.After(patience):

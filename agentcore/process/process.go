@@ -53,6 +53,7 @@ func Main(linkPath, version string) int {
 		return 1
 	}
 	defer platform.RemoveLink(linkPath)
+	defer p.removeRecord()
 	go p.accept(ln)
 	go p.tellNews()
 	go func() {
@@ -81,16 +82,20 @@ type process struct {
 	stage    *stage // nil until serve
 	stages   int
 	told     bool        // serve was said, be it in vain
-	held     *link.Serve // what is ready and waits for resume
+	serves   *link.Serve // what it was told last, from serve to unhold
+	held     bool        // it is ready and waits for resume
 	paused   bool
 	stopping bool
+	order    time.Duration // when it began to serve, by the system's steady clock
 }
 
 // live waits for what ends the process: a signal, a refusal, the end of a
-// drain, or the loss of the agent.
+// drain, or of the time that it may be without an agent.
 func (p *process) live(signals <-chan os.Signal) int {
 	var agent *link.Conn
 	introduced := time.NewTimer(introduction)
+	var leaseOver <-chan time.Time // nil: there is an agent
+	adopted := func() {}
 	for {
 		var gone <-chan struct{}
 		if agent != nil {
@@ -99,11 +104,18 @@ func (p *process) live(signals <-chan os.Signal) int {
 		select {
 		case agent = <-p.arrived:
 			introduced.Stop()
+			adopted()
+			leaseOver, adopted = nil, func() {}
 		case <-gone:
-			// The agent died. The sockets are let go at once, for the next agent,
-			// and what is in flight is finished.
 			agent = nil
-			slog.Warn("the agent is gone, draining")
+			if o, ok := p.orphaned(); ok {
+				slog.Warn("the agent is gone, serving on", "for", o.Lease)
+				leaseOver, adopted = time.After(o.Lease), p.seekAgent(o)
+			} else {
+				p.stop()
+			}
+		case <-leaseOver:
+			slog.Warn("no agent has come, draining")
 			p.stop()
 		case <-introduced.C:
 			p.stop()

@@ -24,6 +24,7 @@ type session struct {
 	ready chan struct{} // closed when conn is set
 	conn  *link.Conn
 	known bool // hello was said; only handle touches it
+	chief bool // this is the process's agent; only handle touches it
 }
 
 // handle is the link.Handler of a share process.
@@ -38,6 +39,11 @@ func (s *session) handle(m link.Message, socks []*platform.Socket) *link.Message
 	case !s.known:
 		closeAll(socks)
 		return refuse("say hello first", false)
+	case m.Type == link.TypeAdopt:
+		return s.adopt()
+	case !s.chief:
+		closeAll(socks)
+		return refuse("adopt this process first", false)
 	case m.Type == link.TypeServe && m.Serve != nil:
 		return s.serve(m, socks)
 	case m.Type == link.TypePause:
@@ -58,14 +64,16 @@ func (s *session) handle(m link.Message, socks []*platform.Socket) *link.Message
 	return refuse(fmt.Sprintf("this process does not know what %q means", m.Type), false)
 }
 
+// hello introduces the process. The agent that started it brings the nonce.
 func (s *session) hello(h link.Hello) *link.Message {
-	if h.Protocol != link.Protocol {
-		return refuse(fmt.Sprintf("this process speaks version %d of the link, the agent version %d",
-			link.Protocol, h.Protocol), false)
+	if h.Protocol < link.OldestProtocol {
+		return refuse(fmt.Sprintf("this process speaks versions %d to %d of the link, the agent version %d",
+			link.OldestProtocol, link.Protocol, h.Protocol), false)
 	}
 	p := s.p
 	p.mu.Lock()
-	if p.nonce == "" {
+	founder := p.nonce == "" && h.Nonce != ""
+	if founder {
 		p.nonce = h.Nonce
 	}
 	nonce := p.nonce
@@ -73,16 +81,63 @@ func (s *session) hello(h link.Hello) *link.Message {
 	if nonce == "" {
 		return refuse("the first hello must bring a nonce", false)
 	}
-	if !s.known {
-		s.known = true
-		if old := p.agent.Swap(s.conn); old != nil {
-			old.Close()
-		}
-		p.arrived <- s.conn
+	s.known = true
+	if founder {
+		s.lead()
 	}
-	return &link.Message{Type: link.TypeHello, Hello: &link.Hello{
-		Protocol: link.Protocol, Version: p.version, PID: os.Getpid(), Nonce: nonce,
+	p.mu.Lock()
+	role := p.role()
+	p.mu.Unlock()
+	return &link.Message{Type: link.TypeHello, Role: &role, Hello: &link.Hello{
+		Protocol: min(link.Protocol, h.Protocol), Version: p.version, PID: os.Getpid(), Nonce: nonce,
 	}}
+}
+
+// role is what the process is at. p.mu is held.
+func (p *process) role() link.Role {
+	switch {
+	case p.stopping:
+		return link.Role{Duty: link.Draining, Serve: p.serves, Order: p.order}
+	case p.serves != nil && !p.held:
+		return link.Role{Duty: link.Serves, Serve: p.serves, Order: p.order}
+	}
+	return link.Role{Duty: link.Idle}
+}
+
+// lead makes this session's agent the process's agent.
+func (s *session) lead() {
+	s.chief = true
+	old := s.p.agent.Swap(s.conn)
+	s.p.arrived <- s.conn
+	if old != nil {
+		_ = old.Tell(link.Message{Type: link.TypeTaken}) // it may be dead
+		old.Close()
+	}
+}
+
+// adopt makes another agent the process's own, and gives it the sockets.
+func (s *session) adopt() *link.Message {
+	if !s.chief {
+		s.lead()
+	}
+	p := s.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	role := p.role()
+	answer := &link.Message{Type: link.TypeAdopt, Role: &role}
+	if role.Duty != link.Serves {
+		return answer
+	}
+	for _, g := range p.stage.gates() {
+		sock, err := platform.HoldListener(g.ln)
+		if err != nil {
+			closeAll(answer.Sockets)
+			return refuse(fmt.Sprintf("can't give the socket away: %v", err), false)
+		}
+		answer.Sockets = append(answer.Sockets, sock)
+	}
+	slog.Info("adopted by another agent")
+	return answer
 }
 
 // serve answers by itself when the process has to end after the answer: what a
@@ -112,12 +167,12 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	switch {
 	case p.stopping:
 		return &link.Refusal{Sentence: "this process is stopping"}
-	case p.told && p.held == nil:
+	case p.told && !p.held:
 		return &link.Refusal{Sentence: "this process has been told already which share to be"}
 	case len(socks) == 0:
 		return &link.Refusal{Sentence: "no socket came with the share"}
 	}
-	p.told = true
+	p.told = true // be it in vain
 	newKind, ok := kinds[m.Share.Kind]
 	if !ok {
 		return permanent("shares of kind %q can't be served by this version", m.Share.Kind)
@@ -158,10 +213,8 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	if p.stage != nil { // it was held, and Caddy has left it for the new one
 		p.stage.close()
 	}
-	p.stage, p.held, p.paused = st, nil, m.Hold
-	if m.Hold {
-		p.held = &m
-	} else {
+	p.stage, p.serves, p.held, p.paused = st, &m, m.Hold, m.Hold
+	if !m.Hold {
 		p.begin(m)
 	}
 	return nil
@@ -172,6 +225,8 @@ func (p *process) begin(m link.Serve) {
 	slog.Info("serving", "share", m.Share.Name, "kind", m.Share.Kind, "target", m.Share.Target,
 		"address", addresses(p.stage.listeners), "pid", os.Getpid(), "version", p.version)
 	p.stage.kind.start()
+	p.order = platform.SteadyClock()
+	go p.leaveRecord(m)
 	time.AfterFunc(tidyAfter+rand.N(tidyAfter), func() {
 		runtime.GC() // what pools keep goes with the second collection
 		debug.FreeOSMemory()
@@ -186,12 +241,12 @@ const tidyAfter = 2 * time.Second
 func (p *process) unhold() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.held == nil || p.stopping {
+	if !p.held || p.stopping {
 		return
 	}
 	_ = caddy.Stop()
 	p.stage.close()
-	p.stage, p.held, p.paused, p.told = nil, nil, false, false
+	p.stage, p.serves, p.held, p.paused, p.told = nil, nil, false, false, false
 }
 
 func (p *process) setPaused(paused bool) {
@@ -201,12 +256,12 @@ func (p *process) setPaused(paused bool) {
 		return
 	}
 	p.paused = paused
-	if held := p.held; held != nil && !paused {
-		p.held = nil
+	if p.held && !paused {
+		p.held = false
 		p.stage.since = time.Now()
 		defer func() { // visitors first
-			openLog(held.Log)
-			p.begin(*held)
+			openLog(p.serves.Log)
+			p.begin(*p.serves)
 		}()
 	}
 	for _, g := range p.stage.gates() {

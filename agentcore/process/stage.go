@@ -32,6 +32,7 @@ type stage struct {
 	name         string
 	kind         kind
 	listeners    []net.Listener
+	limits       *limits
 	probe, nonce string
 	since        time.Time
 
@@ -44,7 +45,7 @@ type stage struct {
 }
 
 func newStage(name string, k kind) *stage {
-	return &stage{name: name, kind: k, since: time.Now(), moved: make(chan struct{}, 1)}
+	return &stage{name: name, kind: k, limits: new(limits), since: time.Now(), moved: make(chan struct{}, 1)}
 }
 
 // run starts Caddy on the stage, in place of what Caddy ran before.
@@ -53,6 +54,7 @@ func (s *stage) run() error {
 	if err != nil {
 		return err
 	}
+	s.limits.makeRoom = s.conns.makeRoom
 	stages.Store(s.name, s)
 	if err := caddy.Run(cfg); err != nil {
 		stages.Delete(s.name)
@@ -63,6 +65,7 @@ func (s *stage) run() error {
 
 func (s *stage) close() {
 	stages.Delete(s.name)
+	s.limits.close()
 	for _, ln := range s.listeners {
 		ln.Close()
 	}
@@ -70,8 +73,11 @@ func (s *stage) close() {
 
 func (s *stage) gates() (out []*gate) {
 	for _, ln := range s.listeners {
-		if g, ok := ln.(*gate); ok {
-			out = append(out, g)
+		switch ln := ln.(type) {
+		case *gate:
+			out = append(out, ln)
+		case *limitedListener:
+			out = append(out, ln.gate)
 		}
 	}
 	return out
@@ -112,8 +118,13 @@ func stageOf(name string) (*stage, error) {
 // connTable counts a server's connections by state.
 type connTable struct {
 	mu     sync.Mutex
-	states map[net.Conn]http.ConnState
+	states map[net.Conn]connState
 	busy   int
+}
+
+type connState struct {
+	http.ConnState
+	since time.Time
 }
 
 // set follows one connection. Hijacked ones leave the table: whoever upgraded
@@ -122,9 +133,9 @@ func (t *connTable) set(c net.Conn, to http.ConnState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.states == nil {
-		t.states = map[net.Conn]http.ConnState{}
+		t.states = map[net.Conn]connState{}
 	}
-	if t.states[c] == http.StateActive { // an unknown one reads as StateNew
+	if t.states[c].ConnState == http.StateActive { // an unknown one reads as StateNew
 		t.busy--
 	}
 	switch to {
@@ -134,7 +145,32 @@ func (t *connTable) set(c net.Conn, to http.ConnState) {
 	case http.StateActive:
 		t.busy++
 	}
-	t.states[c] = to
+	t.states[c] = connState{to, time.Now()}
+}
+
+// How long a connection may be kept open while others wait: after an answer, and
+// before the first request.
+const (
+	idlePatience   = time.Second
+	silentPatience = 5 * time.Second
+)
+
+// makeRoom closes connections that are open for nothing. A request that is on
+// its way there at this moment is lost, as with every server that closes what
+// is idle: the visitor's browser asks again.
+func (t *connTable) makeRoom() {
+	t.mu.Lock()
+	var idle []net.Conn
+	for c, is := range t.states {
+		open := time.Since(is.since)
+		if is.ConnState == http.StateIdle && open >= idlePatience || is.ConnState == http.StateNew && open >= silentPatience {
+			idle = append(idle, c)
+		}
+	}
+	t.mu.Unlock()
+	for _, c := range idle {
+		c.Close() // its server tells set
+	}
 }
 
 // count returns how many connections are open and how many of them are in the

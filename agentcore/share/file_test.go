@@ -137,7 +137,8 @@ func TestDefaultsOfKeys(t *testing.T) {
 	want := map[string]string{}
 	for _, kind := range []string{"web ", "proxy "} {
 		for k, v := range map[string]string{"version": "1", "kind": strings.TrimSpace(kind), "target": "", "port": "0",
-			"reach": "local", "paused": "false", "notify": "true", "stop_grace": "10s"} {
+			"reach": "local", "paused": "false", "notify": "true", "stop_grace": "10s", "memory": "none", "cpu": "none",
+			"open_files": "0", "processes": "0", "connections": "0", "bandwidth": "none"} {
 			want[kind+k] = v
 		}
 	}
@@ -309,6 +310,7 @@ func shares() *rapid.Generator[Share] {
 		s.Reach = rapid.SampledFrom([]Reach{Local, LAN}).Draw(t, "reach")
 		s.Paused, s.Notify = rapid.Bool().Draw(t, "paused"), rapid.Bool().Draw(t, "notify")
 		s.StopGrace = time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "stop_grace"))
+		limits(t, &s)
 		switch s.Kind {
 		case Web:
 			path := rapid.StringOf(rapid.OneOf(rapid.Rune(), rapid.SampledFrom([]rune(`'"\#=/.`)), rapid.SampledFrom([]rune("\n\r\t\x7f\x1b"))))

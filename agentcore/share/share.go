@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/share/schema"
 )
 
 // Kind is what serves a share.
@@ -26,6 +27,18 @@ const (
 	LAN   Reach = "lan"   // from the networks this computer is on
 )
 
+// Bytes is an amount of memory or of what is transferred.
+type Bytes int64
+
+// String is as a file has it: 256MiB.
+func (b Bytes) String() string { return schema.FormatSize(int64(b)) }
+
+// Processors is a number of processors, in thousandths of one.
+type Processors int
+
+// String is as a file has it: 0.5.
+func (p Processors) String() string { return schema.FormatThousandths(int(p)) }
+
 // Share is what a user declares. The zero value is not valid; Defaults fills in
 // what was left out and Validate says what is wrong with the rest. Shares are
 // compared with ==.
@@ -40,6 +53,14 @@ type Share struct {
 
 	// StopGrace bounds how long a stop waits for requests in flight.
 	StopGrace time.Duration
+
+	// Limits; 0 is none.
+	Memory      Bytes      // of the process that serves
+	CPU         Processors // that it may keep busy
+	OpenFiles   int        // files and connections that it may have open
+	Processes   int        // processes and threads, with what it starts
+	Connections int        // of visitors, at the same time
+	Bandwidth   Bytes      // in a second: sent to all visitors together, and as many taken from them
 
 	// For Web.
 	HiddenFiles bool // serve names that begin with a dot

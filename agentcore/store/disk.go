@@ -54,6 +54,15 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	return realDisk.write(path, data, mode)
 }
 
+// CleanUp removes what a crash in the middle of WriteFile has left in dir, if
+// there is such a folder. Nobody else may be writing there.
+func CleanUp(dir string) error {
+	if err := realDisk.removeTemporaries(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 func (d disk) write(path string, data []byte, mode fs.FileMode) error {
 	dir := filepath.Dir(path)
 	temporary, err := d.writeTemporary(dir, data, mode)

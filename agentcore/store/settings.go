@@ -19,6 +19,7 @@ type Settings struct {
 	Restart       Restart
 	Health        Health
 	Drain         Drain
+	Lease         time.Duration // how long a share is served when the agent is gone
 	Logs          Logs
 }
 
@@ -65,6 +66,7 @@ func DefaultSettings() Settings {
 			ProbeEvery: 30 * time.Second, ProbeTimeout: 3 * time.Second, Misses: 2,
 		},
 		Drain: Drain{RollLimit: time.Hour},
+		Lease: 15 * time.Minute,
 		Logs:  Logs{MaxBytes: 1 << 20, Keep: 4},
 	}
 }
@@ -75,6 +77,8 @@ var SettingsKeys = []schema.Key[Settings]{
 		Field: func(s *Settings) schema.Value { return schema.Bool(&s.Notifications) }},
 	{Name: "standby", Doc: "How many processes wait, ready to serve a share at once.",
 		Field: func(s *Settings) schema.Value { return schema.Int(&s.Standby, 0, 8) }},
+	{Name: "lease", Doc: "How long shares stay up when the agent is gone for good.",
+		Field: func(s *Settings) schema.Value { return period(&s.Lease) }},
 	{Name: "restart.min_ready", Doc: "A share that was up for as long is restarted at once.",
 		Field: func(s *Settings) schema.Value { return period(&s.Restart.MinReady) }},
 	{Name: "restart.backoff_min", Doc: "The first wait of a share that fails sooner.",

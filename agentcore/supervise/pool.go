@@ -168,6 +168,10 @@ func (l *poolLoop) run() {
 	}
 	l.setHint(nil)
 	for _, s := range l.ready {
+		if l.launch.Left.Load() {
+			s.proc.link.Close() // without an agent, it ends by itself
+			continue
+		}
 		s.proc.Kill()
 		<-s.proc.gone
 	}

@@ -22,6 +22,7 @@ type Policy struct {
 
 	RollLimit time.Duration // how long a replaced process may finish what is in flight
 	HangGrace time.Duration // how long one that no longer answers may
+	FindGrace time.Duration // how long one that was there before may take to answer its new agent
 	Acquire   time.Duration // how long a process may take to come up and be configured
 }
 
@@ -32,7 +33,7 @@ func DefaultPolicy() Policy {
 		ForgetAfter: time.Minute, GiveUpAfter: 10,
 		PingEvery: 5 * time.Second, PingTimeout: 3 * time.Second,
 		ProbeEvery: 30 * time.Second, ProbeTimeout: 3 * time.Second, Misses: 2,
-		RollLimit: time.Hour, HangGrace: 5 * time.Second, Acquire: 15 * time.Second,
+		RollLimit: time.Hour, HangGrace: 5 * time.Second, FindGrace: 10 * time.Second, Acquire: 15 * time.Second,
 	}
 }
 
@@ -45,6 +46,9 @@ type Worker struct {
 	ID      int
 	Gen     int // of the declaration that it serves
 	PID     int
+	Version string    // of the program that it runs
+	Found   bool      // it was there before this agent, which has not taken it over yet
+	Doubt   bool      // it was taken over, and has not answered a visitor since
 	Serving bool      // it has taken the sockets and is configured
 	ReadyAt time.Time // zero: not yet
 	Misses  int       // checks in a row that it did not answer
@@ -124,6 +128,10 @@ const (
 	Probed                 // a request through the real address was answered, or not
 	Answered               // a ping was
 	Silent                 // a ping was not
+	Find                   // there is a process that is the share already
+	Leftover               // there is one that was, and is to end
+	Adopted                // the process that was found is this agent's, and so are its sockets
+	Lost                   // it is about to end by itself
 	Told                   // the process says how its target is
 	Vanished               // the process is dying; Exited follows, and says how
 	Exited                 // the process is gone
@@ -142,7 +150,7 @@ const (
 )
 
 var kindNames = [kinds]string{"start", "stop", "declare", "spoil", "restart", "bound", "bind failed",
-	"serving", "refused", "probed", "answered", "silent", "told", "vanished", "exited", "next serving", "next refused",
+	"serving", "refused", "probed", "answered", "silent", "find", "leftover", "adopted", "lost", "told", "vanished", "exited", "next serving", "next refused",
 	"next probed", "next exited", "old exited", "retry due", "ping due", "probe due", "forget due", "grace over", "released"}
 
 func (k Kind) String() string { return kindNames[k] }
@@ -153,10 +161,13 @@ type Event struct {
 	At     time.Time
 	Worker int // whom it is about
 
-	OK        bool         // Probed
-	PID       int          // Serving
+	OK        bool         // Probed, Adopted; Leftover: it was asked to end already
+	PID       int          // Serving, Find, Adopted
+	Version   string       // Serving, Find, Adopted
+	Restarts  int          // Find
+	Same      bool         // Adopted: what it serves is what is declared
 	Health    *link.Health // Probed, Answered, Told
-	Reason    string       // Spoil, BindFailed, Refused, Probed, Exited
+	Reason    string       // Spoil, Find, BindFailed, Refused, Probed, Exited
 	Permanent bool         // BindFailed, Refused, Exited: trying again will not mend it
 	StopGrace time.Duration
 	Roll      bool // Declare: the process must be replaced for it
@@ -171,6 +182,9 @@ const (
 	Trim                      // give up the sockets that what is declared does not need
 	Release                   // give up all sockets; report Released
 	Acquire                   // make Worker serve; report Serving, or Refused, and Exited in the end
+	TakeIn                    // the process that was found is Worker; take it over if it is Cur: report Adopted or Lost, and Exited in the end
+	Limit                     // GraceOver after After
+	Unlimit                   // no GraceOver
 	Probe                     // report Probed
 	Swap                      // pause Cur, then probe Worker, report Probed
 	Resume                    // take back the pause of Worker
@@ -200,6 +214,7 @@ const (
 	NoticeRecovered NoticeKind = "recovered"
 	NoticeFailed    NoticeKind = "failed"
 	NoticeBlocked   NoticeKind = "blocked"
+	NoticeAdopted   NoticeKind = "adopted" // not for the desktop: nobody noticed
 )
 
 // Notice is a thing worth telling people, besides the state itself.

@@ -110,13 +110,14 @@ func stop(m *machine, e Event) {
 	m.DownSince, m.Ghost, m.Downtime, m.blocked = time.Time{}, 0, 0, false
 	m.TargetError, m.PortError, m.RollError = "", "", ""
 	m.enter(Stopping, NoTrouble, "")
+	for _, id := range m.Olds { // asked already: a second time would end them at once
+		m.do(Effect{Kind: Limit, Worker: id, After: m.StopGrace})
+	}
 	for _, w := range []*Worker{&m.Cur, &m.Next} {
 		if w.ID != 0 {
+			m.do(Effect{Kind: Quit, Worker: w.ID, After: m.StopGrace})
 			m.retire(w)
 		}
-	}
-	for _, id := range m.Olds {
-		m.do(Effect{Kind: Quit, Worker: id, After: m.StopGrace})
 	}
 	m.stoppedWhenEmpty()
 }
@@ -172,7 +173,7 @@ func oldExited(m *machine, e Event) {
 }
 
 func graceOver(m *machine, e Event) {
-	if slices.Contains(m.Olds, e.Worker) {
+	if slices.Contains(m.Olds, e.Worker) || e.Worker == m.Cur.ID && m.Cur.Found {
 		m.do(Effect{Kind: Kill, Worker: e.Worker})
 	}
 }
@@ -262,7 +263,7 @@ func retryUp(m *machine, _ Event) { m.rollIfStale() }
 // --- a process on its way
 
 func serving(m *machine, e Event) {
-	m.Cur.Serving, m.Cur.PID = true, e.PID
+	m.Cur.Serving, m.Cur.PID, m.Cur.Version = true, e.PID, e.Version
 	m.do(Effect{Kind: Probe, Worker: m.Cur.ID})
 }
 
@@ -287,7 +288,7 @@ func probed(m *machine, e Event) {
 
 // cameUp makes Cur the process that visitors reach.
 func (m *machine) cameUp(h *link.Health) {
-	m.Cur.ReadyAt, m.Cur.Misses = m.now, 0
+	m.Cur.ReadyAt, m.Cur.Misses, m.Cur.Doubt = m.now, 0, false
 	m.hear(h)
 	m.judge()
 	if !m.DownSince.IsZero() {
@@ -321,6 +322,12 @@ func died(m *machine, e Event) {
 		return
 	}
 	m.noteCrash(e.Reason)
+	if m.Cur.Found { // it had been up
+		m.Cur = Worker{}
+		m.Restarts++
+		m.bringUp()
+		return
+	}
 	m.Cur = Worker{}
 	m.badStart("it ended before it was ready: " + e.Reason)
 }

@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"sharetray/agentcore/mailbox"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
+	"sharetray/platform"
 )
 
 // ErrGone is returned to those who wait for something of a share that was
@@ -23,6 +25,7 @@ type Config struct {
 	Policy Policy
 	Pool   *Pool
 	Log    func(share.Share) link.Log // where a share process logs
+	Orphan link.Orphan                // what a share process does without an agent
 	Logger *slog.Logger
 	// Report is told each visible change and each notice, in order, on the
 	// supervisor's loop: it must not block.
@@ -51,8 +54,12 @@ type letter struct {
 	share  *share.Share // with Declare
 	proc   *Proc        // with Serving
 	secret string       // with Serving: what its probes carry
-	timer  *time.Timer  // which one fired
+	found  *Found       // with Find and Leftover
+	served *link.Serve  // with Adopted: what it had been told
+	socks  []*platform.Socket
+	timer  *time.Timer // which one fired
 	wait   *waiter
+	leave  bool
 }
 
 // waiter is answered once until says so.
@@ -75,6 +82,26 @@ func (s *Supervisor) Done() <-chan struct{} { return s.done }
 func (s *Supervisor) Post(e Event, sh *share.Share) {
 	s.mail.Put(letter{event: e, share: sh})
 }
+
+// Adopt tells of a process that is the share already, before it is started;
+// restarts is how many there have been so far.
+func (s *Supervisor) Adopt(f *Found, restarts int) {
+	e := Event{Kind: Find, PID: f.PID(), Version: f.Version(), Restarts: restarts}
+	if !f.Answered {
+		e.Reason = fmt.Sprintf("its process (pid %d) was there before this agent, and does not answer; it is waited for", f.PID())
+	}
+	s.mail.Put(letter{event: e, found: f})
+}
+
+// Retire tells of a process that was the share once, and is to finish what is in
+// flight.
+func (s *Supervisor) Retire(f *Found) {
+	s.mail.Put(letter{event: Event{Kind: Leftover, PID: f.PID(), OK: f.Role.Duty == link.Draining}, found: f})
+}
+
+// Leave ends the supervisor, and does nothing to the share: its processes and its
+// sockets are another agent's.
+func (s *Supervisor) Leave() { s.mail.Put(letter{leave: true}) }
 
 // Wait waits until until says done of a state that comes after all that was
 // posted before, or of the present one. It returns until's error, ctx's, or
@@ -103,6 +130,7 @@ type loop struct {
 	waiters []*waiter
 	queue   []letter // events that effects brought about at once
 	shown   shown
+	found   *Found // what the event of the moment brought
 	gone    bool
 }
 
@@ -146,6 +174,9 @@ func (s *Supervisor) run() {
 			}
 		}
 	}
+	for _, m := range s.mail.Take() { // too late
+		closeAll(m.socks)
+	}
 	close(s.done)
 }
 
@@ -153,6 +184,10 @@ func (l *loop) handle(m letter) {
 	if m.wait != nil {
 		l.waiters = append(l.waiters, m.wait)
 		l.answerWaiters()
+		return
+	}
+	if m.leave {
+		l.gone = true
 		return
 	}
 	e := m.event
@@ -167,10 +202,16 @@ func (l *loop) handle(m letter) {
 		l.share = *m.share
 	case Serving:
 		l.gotProcess(e.Worker, m.proc, m.secret)
+	case Find, Leftover:
+		e.Worker = 0 // it gets its number from Step
+	case Adopted:
+		e.Same = m.served.Share.ServedLike(l.share)
+		l.gotSockets(e.Worker, m.served, m.socks)
 	case Refused, Exited:
 		delete(l.workers, e.Worker)
 		l.cancel(timerKey{GraceOver, e.Worker})
 	}
+	l.found = m.found
 	before := l.state.Phase
 	var effects []Effect
 	l.state, effects = Step(l.state, e, l.cfg.Policy)
@@ -239,6 +280,12 @@ func (l *loop) act(f Effect) {
 		}()
 	case Acquire:
 		l.acquire(f.Worker)
+	case TakeIn:
+		l.gotFound(f.Worker, l.found)
+	case Limit:
+		l.timer(timerKey{GraceOver, f.Worker}, f.After)
+	case Unlimit:
+		l.cancel(timerKey{GraceOver, f.Worker})
 	case Probe:
 		go l.check(f.Worker, w, nil)
 	case Swap:

@@ -10,6 +10,8 @@ func (m *machine) judge() {
 	switch {
 	case m.Cur.Misses >= m.policy.Misses:
 		m.enter(Unhealthy, ProcessTrouble, "its process does not answer; it is being replaced")
+	case m.Cur.Doubt:
+		m.enter(Unhealthy, ProcessTrouble, "its process was there before this agent, and has not answered a visitor yet")
 	case m.PortError != "":
 		m.enter(Unhealthy, PortTrouble, m.PortError)
 	case m.TargetError != "":
@@ -44,6 +46,7 @@ func answered(m *machine, e Event) {
 func checked(m *machine, e Event) {
 	if e.OK {
 		m.timer(ProbeDue, m.policy.ProbeEvery)
+		m.Cur.Doubt = false
 		m.wellAgain(e.Health)
 		return
 	}
@@ -105,7 +108,7 @@ func (m *machine) rollIfStale() {
 // nextServing: both processes accept now. The old one is paused, so that the
 // probe can only be answered by the new one; one that hangs can't be asked to.
 func nextServing(m *machine, e Event) {
-	m.Next.Serving, m.Next.PID = true, e.PID
+	m.Next.Serving, m.Next.PID, m.Next.Version = true, e.PID, e.Version
 	how := Swap
 	if m.hangs() {
 		how = Probe

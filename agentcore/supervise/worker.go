@@ -42,9 +42,7 @@ func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*pl
 	if err != nil {
 		return letter{event: Event{Kind: Refused, Worker: id, Reason: "no share process could be started: " + err.Error()}}
 	}
-	told := func(h link.Health) {
-		l.mail.Put(letter{event: Event{Kind: Told, Worker: id, Health: &h}})
-	}
+	told := l.told(id)
 	proc.health.Store(&told)
 	if rehearsed.covers(serve, lent) {
 		serve.Probe = rehearsed.serve.Probe
@@ -53,7 +51,7 @@ func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*pl
 		_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &serve}, lent...)
 	}
 	if err == nil {
-		return letter{event: Event{Kind: Serving, Worker: id, PID: proc.PID}, proc: proc, secret: serve.Probe}
+		return letter{event: Event{Kind: Serving, Worker: id, PID: proc.PID, Version: proc.Version}, proc: proc, secret: serve.Probe}
 	}
 	proc.Kill()
 	<-proc.gone
@@ -66,9 +64,17 @@ func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*pl
 	return letter{event: e}
 }
 
+// told is what is done with what a worker's process tells unasked.
+func (l *loop) told(id int) func(link.Health) {
+	return func(h link.Health) {
+		l.mail.Put(letter{event: Event{Kind: Told, Worker: id, Health: &h}})
+	}
+}
+
 // serve is what a process is told that is to be the share.
 func (l *loop) serve() link.Serve {
-	return link.Serve{Share: l.share, Probe: rand.Text(), Log: l.cfg.Log(l.share)}
+	return link.Serve{Share: l.share, Probe: rand.Text(), Log: l.cfg.Log(l.share),
+		Records: l.cfg.Pool.launch.Records, Orphan: l.cfg.Orphan}
 }
 
 // offer has a standby rehearse the share.
@@ -78,6 +84,30 @@ func (l *loop) offer() {
 		return // the next crash waits for a process to be configured
 	}
 	l.cfg.Pool.offer(l.Supervisor, l.serve(), lent)
+}
+
+// gotFound makes a process that was found a worker.
+func (l *loop) gotFound(id int, f *Found) {
+	ctx, cancel := context.WithCancel(context.Background())
+	l.workers[id] = &worker{cancel: cancel}
+	l.gotProcess(id, f.proc, "")
+	if id == l.state.Cur.ID {
+		go l.takeOver(ctx, id, f)
+	}
+}
+
+// gotSockets takes what came from a process that was taken over.
+func (l *loop) gotSockets(id int, served *link.Serve, socks []*platform.Socket) {
+	w := l.workers[id]
+	if w == nil || id != l.state.Cur.ID { // it was stopped meanwhile
+		closeAll(socks)
+		return
+	}
+	w.addrs, w.secret = Addresses(served.Share), served.Probe
+	l.socks.trim(nil)
+	for _, s := range socks {
+		l.socks[s.Addr()] = s
+	}
 }
 
 // gotProcess takes over the process of a worker, and has its end reported.

@@ -95,7 +95,9 @@ func (e entry) as(v Value, d *Document) (string, error) {
 	switch {
 	case v.Type == String && e.kind == unstable.String, v.Type == Boolean && e.kind == unstable.Bool:
 		return e.text, nil
-	case v.Type == Integer && e.kind == unstable.Integer:
+	case v.Bare && e.kind == unstable.Float:
+		return e.text, nil
+	case (v.Type == Integer || v.Bare) && e.kind == unstable.Integer:
 		n, err := strconv.ParseInt(e.text, 0, 64)
 		if err != nil {
 			return "", fmt.Errorf("must be %s, not %s", v.Want, shorten(e.text))

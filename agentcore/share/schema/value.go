@@ -23,6 +23,7 @@ type Value struct {
 	Want string                  // what it may be; completes "port must be …"
 	Get  func() string           // its text, which Set takes back
 	Set  func(text string) error // changes the field, or nothing; the error completes "port …"
+	Bare bool                    // a String that a file may also give as a number, without quotes
 }
 
 // Literal is the value as it stands in a file.

@@ -1,0 +1,8 @@
+package share
+
+// ServedLike reports whether a process that serves s serves t as well: some of
+// what is declared is for the agent alone.
+func (s Share) ServedLike(t Share) bool {
+	s.Paused, s.Notify, s.StopGrace = t.Paused, t.Notify, t.StopGrace
+	return s == t
+}
