@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -10,6 +13,7 @@ import (
 	"time"
 
 	"sharetray/agentcore"
+	"sharetray/agentcore/cli"
 	"sharetray/agentcore/control"
 	"sharetray/agentcore/notice"
 	"sharetray/agentcore/problem"
@@ -19,15 +23,18 @@ import (
 )
 
 // agentOf returns what makes this process the agent, until that has ended.
-func agentOf(version, exe string) func(context.Context, string, bool) error {
-	return func(ctx context.Context, profile string, withTray bool) error {
-		paths, err := agentcore.FindPaths(profile)
+func agentOf(version, exe string) func(context.Context, cli.AgentRole) error {
+	return func(ctx context.Context, role cli.AgentRole) error {
+		paths, err := agentcore.FindPaths(role.Profile)
 		if err != nil {
 			return err
 		}
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 		slog.SetDefault(log)
-		agent, err := agentcore.Start(ctx, paths, agentcore.Options{Version: version, Exe: exe, Log: log})
+		agent, err := agentcore.Start(ctx, paths, agentcore.Options{
+			Version: version, Exe: exe, Image: platform.OwnImage(exe), Log: log,
+			Args: again(paths, role), Revived: role.Revived,
+		})
 		if err != nil {
 			return err
 		}
@@ -49,12 +56,8 @@ func agentOf(version, exe string) func(context.Context, string, bool) error {
 		icon := iconFile(paths.State)
 		var around sync.WaitGroup
 		around.Go(func() { notify(life, agent, icon) })
-		around.Go(func() {
-			if err := control.Serve(life, ln, agent); err != nil {
-				log.Error("commands can't reach this agent any more", "err", err)
-			}
-		})
-		if withTray {
+		around.Go(func() { serveControl(life, ln, paths.Control, agent) })
+		if role.Tray {
 			if err := tray.Run(life, agent, tray.Options{Version: version, Icon: icon, Log: log}); err != nil {
 				log.Warn("there is no tray icon", "err", err)
 			}
@@ -62,6 +65,56 @@ func agentOf(version, exe string) func(context.Context, string, bool) error {
 		<-agent.Done()
 		around.Wait()
 		return nil
+	}
+}
+
+// again is what makes this program such an agent once more.
+func again(paths agentcore.Paths, role cli.AgentRole) []string {
+	args := append(paths.AgentArgs(), "--"+agentcore.RevivedFlag)
+	if !role.Tray {
+		args = append(args, "--"+agentcore.NoTrayFlag)
+	}
+	return args
+}
+
+// socketLook is how often it is looked whether commands can still reach the
+// agent: somebody may clean up the folder for temporary files.
+const socketLook = 5 * time.Second
+
+// serveControl answers commands until ctx ends. When somebody has removed the
+// socket, it makes another one.
+func serveControl(ctx context.Context, ln net.Listener, path string, agent *agentcore.Agent) {
+	var servers sync.WaitGroup
+	defer servers.Wait()
+	serve := func(ln net.Listener) {
+		servers.Go(func() {
+			if err := control.Serve(ctx, ln, agent); err != nil {
+				slog.Error("commands can't reach this agent any more", "err", err)
+			}
+		})
+	}
+	serve(ln)
+	tick := time.NewTicker(socketLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		err := platform.PrivateDir(filepath.Dir(path))
+		if err == nil {
+			ln, err = platform.ListenControl(path)
+		}
+		if err != nil {
+			slog.Error("the control socket was removed, and can't be made anew", "err", err)
+			continue
+		}
+		slog.Warn("the control socket was removed; it is made anew")
+		serve(ln)
 	}
 }
 

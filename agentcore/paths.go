@@ -86,6 +86,14 @@ func (p Paths) AgentArgs() []string {
 	return []string{"agent", "--background", "--profile", cmp.Or(p.Profile, DefaultProfile)}
 }
 
+// What an agent may be told besides AgentArgs; none of it is for people.
+const (
+	RevivedFlag   = "revived"   // share processes start it in place of one that died
+	SuccessorFlag = "successor" // the agent that runs starts it, to be replaced by it
+	ReturnedFlag  = "returned"  // it takes its shares back; the value says why
+	NoTrayFlag    = "no-tray"   // without an icon; this one is for people too
+)
+
 // FindPaths says where everything is, for this user and profile ("" is the
 // default one). It makes nothing but the runtime folder, which must be private:
 // a missing one (no login manager) is replaced by one of our own under the

@@ -152,7 +152,7 @@ func (s *set) declare(m *member, sh share.Share) {
 // hear takes what a supervisor says.
 func (s *set) hear(m *member, r supervise.Report) {
 	now := time.Now()
-	for _, e := range happened(m.last.State, r, now, s.agent.opt.Version) {
+	for _, e := range happened(m.last.State, r, now) {
 		s.agent.scribe.remember(m.name, e)
 	}
 	m.last = r

@@ -41,6 +41,7 @@ const (
 	Recovered EventType = "recovered" // ready again after Crashed; Downtime is set
 	Failed    EventType = "failed"    // given up: Status.LastError says why
 	Blocked   EventType = "blocked"   // it can't start for now (its port is taken); Status.LastError says why
+	Adopted   EventType = "adopted"   // a new agent looks after its process, which went on all the while
 )
 
 // Event is one thing that happened to one share.

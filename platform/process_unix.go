@@ -45,6 +45,9 @@ func StartChild(exe string, args, env []string, linkPath string, stderr *os.File
 	}
 	defer life.Close()
 	cmd := exec.Command(exe, args...)
+	if exe == ownImage {
+		cmd.Args[0] = os.Args[0] // for people who list processes
+	}
 	cmd.ExtraFiles = []*os.File{link, life} // become linkFD and lifeFD
 	if stderr != nil {                      // a nil *os.File in an interface is not nil
 		cmd.Stdout, cmd.Stderr = stderr, stderr

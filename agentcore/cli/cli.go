@@ -34,14 +34,26 @@ type Env struct {
 	Version string
 	Exe     string // this program, to be started again as the agent
 
-	// RunAgent makes this process the agent of a profile, with a tray icon if
-	// tray is set, until it has ended. Its error is a problem.Exists when another
-	// one runs. It is called on the goroutine that called Main.
-	RunAgent func(ctx context.Context, profile string, tray bool) error
+	// RunAgent makes this process the agent until it has ended. Its error is a
+	// problem.Exists when another one runs. It is called on the goroutine that
+	// called Main.
+	RunAgent func(context.Context, AgentRole) error
 
 	// What commands ask the system, for tests to replace; nil is the real thing.
 	Paths   func(profile string) (agentcore.Paths, error)
 	OpenURL func(ctx context.Context, url string) error // in the user's browser
+}
+
+// AgentRole says which agent a process is to be, and how it came to that.
+type AgentRole struct {
+	Profile string
+	Tray    bool // with an icon in the system tray
+	// Revived: share processes have started it in place of one that died.
+	Revived bool
+	// Successor: the agent that runs has started it, to be replaced by it.
+	Successor bool
+	// Returned is why the successor of this agent did not last. Empty: it had none.
+	Returned string
 }
 
 // The exit codes.

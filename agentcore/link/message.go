@@ -60,7 +60,10 @@ type Message struct {
 type Hello struct {
 	Protocol int    `json:"protocol"`
 	Version  string `json:"version"` // of the program
-	PID      int    `json:"pid,omitempty"`
+	// Image names the very file that the process runs (platform.ImageID): two
+	// builds may have one version. "" is not known.
+	Image string `json:"image,omitempty"`
+	PID   int    `json:"pid,omitempty"`
 	// Nonce names one share process for life. The agent that starts the process
 	// gives it in the first hello, and is its agent from then on. A hello without
 	// one only asks who is there. The process shows it in each answer to a probe

@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,7 @@ func Main(linkPath, version string) int {
 		news:     make(chan struct{}, 1),
 		warmed:   make(chan struct{}),
 	}
+	platform.NameProcess(filepath.Base(os.Args[0]))
 	debug.SetGCPercent(100) // whatever the agent found best for starting up
 	caddy.BufferedLog()     // until serve, nothing is logged anywhere
 	log.SetOutput(io.Discard)

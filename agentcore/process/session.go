@@ -89,7 +89,7 @@ func (s *session) hello(h link.Hello) *link.Message {
 	role := p.role()
 	p.mu.Unlock()
 	return &link.Message{Type: link.TypeHello, Role: &role, Hello: &link.Hello{
-		Protocol: min(link.Protocol, h.Protocol), Version: p.version, PID: os.Getpid(), Nonce: nonce,
+		Protocol: min(link.Protocol, h.Protocol), Version: p.version, Image: platform.ImageID(), PID: os.Getpid(), Nonce: nonce,
 	}}
 }
 

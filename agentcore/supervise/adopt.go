@@ -41,7 +41,8 @@ func leftover(m *machine, e Event) {
 // declared has changed meanwhile, it is rolled like any other.
 func adopted(m *machine, e Event) {
 	m.do(Effect{Kind: Unlimit, Worker: m.Cur.ID})
-	m.Cur.Serving, m.Cur.Found, m.Cur.PID, m.Cur.Version = true, false, e.PID, e.Version
+	m.Cur.Serving, m.Cur.Found = true, false
+	m.Cur.PID, m.Cur.Version, m.Cur.Stale = e.PID, e.Version, e.Stale
 	m.Cur.Gen = m.Gen
 	if !e.Same {
 		m.Cur.Gen--
@@ -49,7 +50,10 @@ func adopted(m *machine, e Event) {
 	m.BoundGen = m.Cur.Gen
 	m.tell(Notice{Kind: NoticeAdopted})
 	m.cameUp(e.Health)
-	m.Cur.ReadyAt = m.now.Add(-m.policy.MinReady) // it has been ready for long
+	m.Cur.ReadyAt = m.now.Add(-max(e.Age, m.policy.MinReady)) // it is not new
+	if m.Phase == Ready {
+		m.Since = m.Cur.ReadyAt
+	}
 	if !e.OK {
 		m.Cur.Doubt = true
 		m.timer(ProbeDue, 0)

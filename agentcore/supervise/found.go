@@ -104,8 +104,13 @@ func (p *Proc) known(answer link.Message) error {
 	if answer.Hello.Protocol < link.OldestProtocol {
 		return fmt.Errorf("%w: %d, and this agent speaks none below %d", ErrVersion, answer.Hello.Protocol, link.OldestProtocol)
 	}
-	p.Version = answer.Hello.Version
+	p.Version, p.Image = answer.Hello.Version, answer.Hello.Image
 	return nil
+}
+
+// stale reports whether the process runs another program than this agent.
+func (p *Proc) stale() bool {
+	return p.Version != p.launch.Version || p.Image != "" && p.Image != platform.ImageID()
 }
 
 // Forget leaves the process alone.
@@ -154,7 +159,8 @@ func (l *loop) takeOver(ctx context.Context, id int, f *Found) {
 	}
 	told := l.told(id)
 	p.health.Store(&told)
-	e := Event{Kind: Adopted, Worker: id, PID: p.PID, Version: p.Version}
+	e := Event{Kind: Adopted, Worker: id, PID: p.PID, Version: p.Version, Stale: p.stale(),
+		Age: max(0, platform.SteadyClock()-role.Order)}
 	probe, cancel := context.WithTimeout(ctx, l.cfg.Policy.ProbeTimeout)
 	defer cancel()
 	err = probeHTTP(probe, Addresses(role.Serve.Share)[0], role.Serve.Probe, p.nonce)

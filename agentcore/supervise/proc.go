@@ -37,6 +37,7 @@ type Launch struct {
 type Proc struct {
 	PID     int
 	Version string // of the program that it runs
+	Image   string // the file that it runs: platform.ImageID
 	nonce   string
 
 	launch Launch

@@ -47,6 +47,7 @@ type Worker struct {
 	Gen     int // of the declaration that it serves
 	PID     int
 	Version string    // of the program that it runs
+	Stale   bool      // which is another one than this agent's
 	Found   bool      // it was there before this agent, which has not taken it over yet
 	Doubt   bool      // it was taken over, and has not answered a visitor since
 	Serving bool      // it has taken the sockets and is configured
@@ -161,14 +162,16 @@ type Event struct {
 	At     time.Time
 	Worker int // whom it is about
 
-	OK        bool         // Probed, Adopted; Leftover: it was asked to end already
-	PID       int          // Serving, Find, Adopted
-	Version   string       // Serving, Find, Adopted
-	Restarts  int          // Find
-	Same      bool         // Adopted: what it serves is what is declared
-	Health    *link.Health // Probed, Answered, Told
-	Reason    string       // Spoil, Find, BindFailed, Refused, Probed, Exited
-	Permanent bool         // BindFailed, Refused, Exited: trying again will not mend it
+	OK        bool          // Probed, Adopted; Leftover: it was asked to end already
+	PID       int           // Serving, Find, Adopted
+	Version   string        // Serving, Find, Adopted
+	Restarts  int           // Find
+	Stale     bool          // Adopted: it runs another program than this agent
+	Age       time.Duration // Adopted: how long it has served
+	Same      bool          // Adopted: what it serves is what is declared
+	Health    *link.Health  // Probed, Answered, Told
+	Reason    string        // Spoil, Find, BindFailed, Refused, Probed, Exited
+	Permanent bool          // BindFailed, Refused, Exited: trying again will not mend it
 	StopGrace time.Duration
 	Roll      bool // Declare: the process must be replaced for it
 	Final     bool // Stop: for good
