@@ -17,6 +17,7 @@ import (
 	"sharetray/agentcore/control"
 	"sharetray/agentcore/notice"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/succession"
 	"sharetray/assets"
 	"sharetray/platform"
 	"sharetray/tray"
@@ -31,50 +32,111 @@ func agentOf(version, exe string) func(context.Context, cli.AgentRole) error {
 		}
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 		slog.SetDefault(log)
-		agent, err := agentcore.Start(ctx, paths, agentcore.Options{
-			Version: version, Exe: exe, Image: platform.OwnImage(exe), Log: log,
-			Args: again(paths, role), Revived: role.Revived,
-		})
-		if err != nil {
-			return err
+		opt := agentcore.Options{
+			Version: version, Exe: exe, Image: platform.OwnImage(exe), Log: log, Args: paths.AgentArgs(), Revived: role.Revived,
 		}
-		defer agent.Release()
-		ln, err := platform.ListenControl(paths.Control)
-		if err != nil {
-			agent.Quit()
-			<-agent.Done()
-			return problem.New(problem.Conflict, "the control socket can't be had: %w", err)
+		if !role.Tray {
+			opt.Args = append(opt.Args, "--"+agentcore.NoTrayFlag)
 		}
-		defer quitOnSignal(agent)()
-
-		life, end := context.WithCancel(ctx)
-		defer end()
-		go func() {
-			<-agent.Done()
-			end()
-		}()
-		icon := iconFile(paths.State)
-		var around sync.WaitGroup
-		around.Go(func() { notify(life, agent, icon) })
-		around.Go(func() { serveControl(life, ln, paths.Control, agent) })
-		if role.Tray {
-			if err := tray.Run(life, agent, tray.Options{Version: version, Icon: icon, Log: log}); err != nil {
-				log.Warn("there is no tray icon", "err", err)
+		if role.Successor {
+			return succeed(ctx, paths, opt, role.Tray)
+		}
+		return run(ctx, paths, opt, role.Tray, func(ctx context.Context, a *agentcore.Agent) error {
+			if err := a.Renew(ctx, func() {}); err != nil {
+				log.Error("shares go on with processes of another version", "error", err)
 			}
-		}
-		<-agent.Done()
-		around.Wait()
-		return nil
+			return nil
+		})
 	}
 }
 
-// again is what makes this program such an agent once more.
-func again(paths agentcore.Paths, role cli.AgentRole) []string {
-	args := append(paths.AgentArgs(), "--"+agentcore.RevivedFlag)
-	if !role.Tray {
-		args = append(args, "--"+agentcore.NoTrayFlag)
+// succeed is run for an agent that another one has started to be replaced by it.
+func succeed(ctx context.Context, paths agentcore.Paths, opt agentcore.Options, withTray bool) error {
+	elder, err := succession.Partner()
+	if err != nil {
+		return err
 	}
-	return args
+	if err := agentcore.Prove(ctx, paths, opt); err != nil {
+		elder.Failed(problem.Sentence(err))
+		return err
+	}
+	past, err := elder.Ready(opt.Version)
+	if err != nil {
+		return err
+	}
+	opt.Patience = agentcore.SuccessionPatience
+	opt.Upgrade = &agentcore.Upgrade{State: agentcore.UpgradeRolling, From: past.Version, To: opt.Version}
+	if past.Failure != "" {
+		opt.Upgrade.From, opt.Upgrade.To, opt.Upgrade.Reason = opt.Version, past.Version, past.Failure
+	}
+	err = run(ctx, paths, opt, withTray, func(ctx context.Context, a *agentcore.Agent) error {
+		elder.Moved()
+		err := a.Renew(ctx, elder.Moved)
+		if err == nil || past.Failure != "" || ctx.Err() != nil {
+			elder.Done()
+			return nil
+		}
+		a.Leave()
+		return err
+	})
+	if err != nil {
+		elder.Failed(problem.Sentence(err))
+	}
+	return err
+}
+
+// run is the life of an agent. renew is called once it is up, and ends before
+// run does; its error is run's.
+func run(ctx context.Context, paths agentcore.Paths, opt agentcore.Options, withTray bool,
+	renew func(context.Context, *agentcore.Agent) error) (err error) {
+	var ln net.Listener
+	opt.Claimed = func() (err error) {
+		if ln, err = platform.ListenControl(paths.Control); err != nil {
+			return problem.New(problem.Conflict, "the control socket can't be had: %w", err)
+		}
+		return nil
+	}
+	agent, err := agentcore.Start(ctx, paths, opt)
+	if err != nil {
+		if ln != nil {
+			ln.Close()
+		}
+		return err
+	}
+	stop, forget := quitOnSignal(agent)
+	defer forget()
+
+	life, end := context.WithCancel(ctx)
+	defer end()
+	go func() {
+		<-agent.Done()
+		end()
+	}()
+	reachable, unreachable := context.WithCancel(ctx)
+	defer unreachable()
+	icon := iconFile(paths.State)
+	var around, servers sync.WaitGroup
+	around.Go(func() { notify(life, agent, icon) })
+	around.Go(func() { err = renew(life, agent) })
+	servers.Go(func() { serveControl(reachable, ln, paths.Control, agent) })
+	if withTray {
+		if err := tray.Run(life, agent, tray.Options{Version: opt.Version, Icon: icon, Log: opt.Log}); err != nil {
+			opt.Log.Warn("there is no tray icon", "err", err)
+		}
+	}
+	<-agent.Done()
+	around.Wait()
+	if !agent.Leaving() { // else whoever asks is told to wait until the next one answers
+		unreachable()
+		servers.Wait()
+	}
+	agent.Release()
+	if outlived := agent.Outlive(stop, unreachable); err == nil {
+		err = outlived
+	}
+	unreachable()
+	servers.Wait()
+	return err
 }
 
 // socketLook is how often it is looked whether commands can still reach the
@@ -118,18 +180,20 @@ func serveControl(ctx context.Context, ln net.Listener, path string, agent *agen
 	}
 }
 
-// quitOnSignal ends the agent in order at the first signal to stop, and this
-// process at the second.
-func quitOnSignal(agent *agentcore.Agent) (forget func()) {
+// quitOnSignal ends the agent in order at the first signal to stop, when stop is
+// closed, and this process at the second.
+func quitOnSignal(agent *agentcore.Agent) (stop <-chan struct{}, forget func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, platform.StopSignals()...)
+	first := make(chan struct{})
 	go func() {
 		<-signals
+		close(first)
 		agent.Quit()
 		<-signals
 		os.Exit(1)
 	}()
-	return func() { signal.Stop(signals) }
+	return first, func() { signal.Stop(signals) }
 }
 
 // notify says on the desktop what happens to shares.

@@ -292,13 +292,18 @@ func (a *Agent) post(name string, e supervise.Event) error {
 	return err
 }
 
-func (a *Agent) wait(ctx context.Context, name string, until func(supervise.State) (bool, error)) error {
-	var sup *supervise.Supervisor
+// supervisorOf returns nil if there is no such share.
+func (a *Agent) supervisorOf(name string) (sup *supervise.Supervisor) {
 	a.do(func(s *set) {
 		if m := s.find(name); m != nil {
 			sup = m.supervisor
 		}
 	})
+	return sup
+}
+
+func (a *Agent) wait(ctx context.Context, name string, until func(supervise.State) (bool, error)) error {
+	sup := a.supervisorOf(name)
 	if sup == nil {
 		return noSuchShare(name)
 	}

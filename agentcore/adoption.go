@@ -146,7 +146,8 @@ func (a *Agent) restartsSoFar(name string) int {
 // to another one.
 func (a *Agent) Leave() {
 	a.leaving.Do(func() {
-		a.opt.Log.Warn("another agent takes over")
+		a.opt.Log.Info("another agent takes over")
+		a.endsOnce.Do(func() { close(a.ends) })
 		a.left.Store(true)
 		a.do((*set).leave)
 	})
@@ -208,7 +209,7 @@ func (a *Agent) keepPlaces(ctx context.Context) {
 			continue
 		}
 		lock := flock.New(a.paths.Lock)
-		if err := takeLock(lock); problem.Is(err, problem.Exists) {
+		if err := takeLock(lock, 0); problem.Is(err, problem.Exists) {
 			a.Leave()
 			return
 		} else if err != nil {

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,11 +21,13 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/mailbox"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/store"
+	"sharetray/agentcore/succession"
 	"sharetray/agentcore/supervise"
 	"sharetray/platform"
 )
@@ -35,12 +38,22 @@ type Options struct {
 	Exe     string // this program: an agent is started from it in place of a dead one
 	Image   string // what share processes are started from; "": Exe
 	Log     *slog.Logger
-	// Args make this program an agent like this one: share processes start one
-	// when this one dies. None: they don't.
+	// Args make a program an agent like this one: share processes start one when
+	// this one dies. None: they don't.
 	Args []string
 	// Revived is set when they have done so.
 	Revived bool
+	// Patience is how long another agent may take to give up its lock.
+	Patience time.Duration
+	// Claimed, if set, is called as soon as nobody else can become the agent any
+	// more. An error ends the start.
+	Claimed func() error
+	// Upgrade, if set, is what this agent is part of.
+	Upgrade *Upgrade
 }
+
+// image is what share processes are started from.
+func (o Options) image() string { return cmp.Or(o.Image, o.Exe) }
 
 // ShareProcessRole is the first argument that makes this program a share process.
 const ShareProcessRole = "share-process"
@@ -67,11 +80,18 @@ type Agent struct {
 	survivors survivors
 	strays    strays
 
+	upgrading sync.Mutex       // held while another agent proves itself
+	heir      *succession.Heir // who takes over
+	upgradeMu sync.Mutex
+	upgrade   *Upgrade
+
 	lastWords *os.File
 	changing  sync.Mutex // held while the files of shares are changed or reread
 	cancel    context.CancelFunc
 	quit      chan struct{} // closed by Quit
 	quitOnce  sync.Once
+	ends      chan struct{} // closed when the end begins, whichever
+	endsOnce  sync.Once
 	done      chan struct{}
 }
 
@@ -83,8 +103,15 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 		return nil, err
 	}
 	lock := flock.New(paths.Lock)
-	if err := takeLock(lock); err != nil {
+	if err := takeLock(lock, opt.Patience); err != nil {
 		return nil, err
+	}
+	_ = failpoint.Here("start.locked")
+	if opt.Claimed != nil {
+		if err := opt.Claimed(); err != nil {
+			lock.Unlock()
+			return nil, err
+		}
 	}
 	settings, err := store.LoadSettings(paths.Settings)
 	if err != nil {
@@ -110,17 +137,20 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	a := &Agent{
 		paths: paths, opt: opt, settings: settings, since: time.Now(),
 		lock: lock, store: shares, mail: mailbox.New[func(*set)](), cancel: cancel,
-		quit: make(chan struct{}), done: make(chan struct{}), lastWords: lastWords,
-		orphan: link.Orphan{Lease: settings.Lease},
+		quit: make(chan struct{}), ends: make(chan struct{}), done: make(chan struct{}), lastWords: lastWords,
+		orphan: link.Orphan{Lease: settings.Lease}, upgrade: opt.Upgrade,
 	}
 	if len(opt.Args) > 0 {
-		a.orphan.Exe, a.orphan.Args, a.orphan.Lock, a.orphan.Revive = opt.Exe, opt.Args, paths.Lock, paths.Revive
+		a.orphan = link.Orphan{Lease: settings.Lease, Exe: opt.Exe, Args: append(slices.Clone(opt.Args), "--"+RevivedFlag),
+			Lock: paths.Lock, Revive: paths.Revive}
 	}
 	a.launch = supervise.Launch{
-		Exe: cmp.Or(opt.Image, opt.Exe), Role: ShareProcessRole, Links: paths.Links, Records: paths.Records,
+		Exe: opt.image(), Role: ShareProcessRole, Links: paths.Links, Records: paths.Records,
 		Version: opt.Version, Stderr: lastWords, Taken: func() { go a.Leave() }, Left: &a.left,
 	}
+	_ = failpoint.Here("start.survey")
 	a.survivors = survey(ctx, a.launch, opt.Log)
+	_ = failpoint.Here("start.surveyed")
 	a.pool = supervise.NewPool(ctx, a.launch, settings.Standby, opt.Log)
 	a.scribe = newScribe(a)
 	go a.run()
@@ -130,6 +160,7 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 		a.Release()
 		return nil, err
 	}
+	_ = failpoint.Here("start.loaded")
 	go a.watch(ctx)
 	go a.keepPlaces(ctx)
 	go a.countRevivals(ctx)
@@ -145,9 +176,24 @@ func makePlaces(paths Paths) error {
 	return nil
 }
 
-// takeLock fails at once when another agent has the lock, and says which.
-func takeLock(lock *flock.Flock) error {
+// lockLook is how often it is looked whether another agent has given up its lock;
+// SuccessionPatience is for how long, when it is known to be about to.
+const (
+	lockLook           = 5 * time.Millisecond
+	SuccessionPatience = 5 * time.Second
+)
+
+// takeLock fails when another agent has the lock for longer than patience, and
+// says which.
+func takeLock(lock *flock.Flock, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	got, err := lock.TryLock()
+	if err == nil && !got && patience > 0 {
+		if got, err = lock.TryLockContext(ctx, lockLook); errors.Is(err, context.DeadlineExceeded) {
+			err = nil
+		}
+	}
 	if err != nil {
 		return problem.New(problem.Internal, "the lock %s can't be taken: %w", lock.Path(), err)
 	}
@@ -165,21 +211,31 @@ func takeLock(lock *flock.Flock) error {
 // Done is closed when the agent has ended, and nothing of it runs any more.
 func (a *Agent) Done() <-chan struct{} { return a.done }
 
-// Quitting is closed when the agent begins to end.
-func (a *Agent) Quitting() <-chan struct{} { return a.quit }
+// Quitting is closed when the agent begins to end, or to leave.
+func (a *Agent) Quitting() <-chan struct{} { return a.ends }
 
 // Settings returns the settings in force.
 func (a *Agent) Settings() store.Settings { return a.settings }
 
 // Info says which agent this is.
 func (a *Agent) Info() Info {
-	return Info{Version: a.opt.Version, Profile: a.paths.Profile, PID: os.Getpid(), Since: a.since,
+	a.upgradeMu.Lock()
+	defer a.upgradeMu.Unlock()
+	var up *Upgrade
+	if a.upgrade != nil {
+		now := *a.upgrade
+		up = &now
+	}
+	return Info{Upgrade: up, Version: a.opt.Version, Profile: a.paths.Profile, PID: os.Getpid(), Since: a.since,
 		Config: filepath.Dir(a.paths.Shares), State: a.paths.State}
 }
 
 // Quit begins the orderly end: all shares are stopped, then the agent ends. What
 // was shared is shared again by the next agent.
-func (a *Agent) Quit() { a.quitOnce.Do(func() { close(a.quit) }) }
+func (a *Agent) Quit() {
+	a.endsOnce.Do(func() { close(a.ends) })
+	a.quitOnce.Do(func() { close(a.quit) })
+}
 
 // watch rereads the files when somebody else changes them.
 func (a *Agent) watch(ctx context.Context) {
@@ -257,6 +313,7 @@ func (a *Agent) run() {
 			s.stopAll()
 		}
 	}
+	_ = failpoint.Here("end.stopped")
 	a.cancel()
 	a.strays.end()
 	<-a.pool.Done()
@@ -269,6 +326,7 @@ func (a *Agent) run() {
 // its control socket is closed: the next agent begins with a new one. The lock's
 // file stays, because another may be waiting for it already.
 func (a *Agent) Release() {
+	_ = failpoint.Here("end.release")
 	a.lockMu.Lock()
 	defer a.lockMu.Unlock()
 	if err := a.lock.Unlock(); err != nil {

@@ -90,7 +90,6 @@ func (p Paths) AgentArgs() []string {
 const (
 	RevivedFlag   = "revived"   // share processes start it in place of one that died
 	SuccessorFlag = "successor" // the agent that runs starts it, to be replaced by it
-	ReturnedFlag  = "returned"  // it takes its shares back; the value says why
 	NoTrayFlag    = "no-tray"   // without an icon; this one is for people too
 )
 

@@ -62,8 +62,7 @@ func (a *app) agentCommand() *cobra.Command {
 	flags.BoolVar(&background, "background", false, "started by another command")
 	flags.BoolVar(&role.Revived, agentcore.RevivedFlag, false, "started by share processes")
 	flags.BoolVar(&role.Successor, agentcore.SuccessorFlag, false, "started by the agent that it is to replace")
-	flags.StringVar(&role.Returned, agentcore.ReturnedFlag, "", "why its successor did not last")
-	for _, hidden := range []string{"background", agentcore.RevivedFlag, agentcore.SuccessorFlag, agentcore.ReturnedFlag} {
+	for _, hidden := range []string{"background", agentcore.RevivedFlag, agentcore.SuccessorFlag} {
 		_ = flags.MarkHidden(hidden)
 	}
 	return cmd

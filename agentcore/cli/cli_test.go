@@ -280,7 +280,7 @@ func TestWrongUsage(t *testing.T) {
 		{"drive /tmp", `there is no command "drive"`},
 		{"dashboard", "there is no command"},
 		{"doctor", "there is no command"},
-		{"upgrade", "there is no command"},
+		{"upgrade a b", "one word too many"},
 		{"autostart on", "there is no command"},
 		{"edit x", "there is no command"},
 		{"--nonsense", "unknown flag: --nonsense"},

@@ -126,6 +126,12 @@ func (c *Client) History(ctx context.Context, name string, n int) (entries []his
 	return entries, c.ask(ctx, path, &entries)
 }
 
+// Upgrade has an agent of the program exe take over, "" being the file that the
+// agent was started from. How that ends is in its Info.
+func (c *Client) Upgrade(ctx context.Context, exe string) (up agentcore.Upgrade, err error) {
+	return up, c.call(ctx, http.MethodPost, "/v1/upgrade", newProgram{exe}, &up)
+}
+
 // Quit ends the agent and waits until it has ended.
 func (c *Client) Quit(ctx context.Context) error {
 	resp, err := c.do(ctx, http.MethodPost, "/v1/quit", nil)
@@ -186,8 +192,35 @@ func (c *Client) call(ctx context.Context, method, path string, body, into any) 
 	return nil
 }
 
+// An agent that was killed is started again by its shares, and one that is
+// replaced has a successor: whoever asks meanwhile is kept waiting.
+const (
+	revivalTime     = time.Second
+	replacementTime = 15 * time.Second
+	askAgain        = 20 * time.Millisecond
+)
+
 // do returns the answer to a request if it is a success; its body must be closed.
 func (c *Client) do(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	for began := time.Now(); ; {
+		resp, err := c.try(ctx, method, path, body)
+		waits := time.Since(began)
+		if !(platform.IsConnRefused(err) && waits < revivalTime) && !(errors.Is(err, errReplaced) && waits < replacementTime) {
+			return resp, err
+		}
+		select {
+		case <-time.After(askAgain):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// errReplaced is the cause of ErrEnding when another agent is about to answer.
+var errReplaced = fmt.Errorf("%w: another one takes over", ErrEnding)
+
+// try is do, once.
+func (c *Client) try(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)
@@ -215,6 +248,9 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 	p := &problem.Problem{Code: f.Code, Sentence: f.Sentence}
 	if f.Code == problem.Unavailable {
 		p.Err = ErrEnding // what else would an agent that answers mean
+	}
+	if resp.Header.Get("Retry-After") != "" {
+		p.Err = errReplaced
 	}
 	return nil, p
 }

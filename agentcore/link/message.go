@@ -125,7 +125,7 @@ type Orphan struct {
 
 // Log places and bounds a share's log.
 type Log struct {
-	Path     string `json:"path"`
+	Path     string `json:"path"`      // empty: nowhere
 	MaxBytes int64  `json:"max_bytes"` // per file
 	Keep     int    `json:"keep"`      // older files kept beside it
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/record"
 	"sharetray/platform"
@@ -148,6 +149,7 @@ func (p *process) revive(ctx context.Context, o link.Orphan) {
 		if n > 0 && n%2 == 0 {
 			exe = platform.OwnImage(exe)
 		}
+		_ = failpoint.Here("process.revive")
 		if err := startAgent(ctx, exe, o.Args); err != nil {
 			slog.Warn("an agent was started in vain", "try", n+1, "error", err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
@@ -159,6 +160,9 @@ func (s *session) serve(m link.Message, socks []*platform.Socket) *link.Message 
 func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	if m.Hold {
 		<-p.warmed // nobody waits for it yet
+	}
+	if err := failpoint.Here("process.serve." + m.Share.Name.String()); err != nil {
+		return &link.Refusal{Sentence: err.Error()}
 	}
 	p.wanted.Store(true)
 	defer closeAll(socks) // of those that became listeners, nothing is left to close

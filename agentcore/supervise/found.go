@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/record"
 	"sharetray/platform"
@@ -146,7 +147,9 @@ func (l *loop) takeOver(ctx context.Context, id int, f *Found) {
 			return
 		}
 	}
+	_ = failpoint.Here("adopt.ask")
 	answer, err := p.link.Ask(ctx, link.Message{Type: link.TypeAdopt})
+	_ = failpoint.Here("adopt.answered")
 	if err != nil {
 		l.notTaken(id, p, err)
 		return

@@ -151,8 +151,8 @@ const (
 )
 
 var kindNames = [kinds]string{"start", "stop", "declare", "spoil", "restart", "bound", "bind failed",
-	"serving", "refused", "probed", "answered", "silent", "find", "leftover", "adopted", "lost", "told", "vanished", "exited", "next serving", "next refused",
-	"next probed", "next exited", "old exited", "retry due", "ping due", "probe due", "forget due", "grace over", "released"}
+	"serving", "refused", "probed", "answered", "silent", "find", "leftover", "adopted", "lost", "told", "vanished", "exited",
+	"next serving", "next refused", "next probed", "next exited", "old exited", "retry due", "ping due", "probe due", "forget due", "grace over", "released"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -199,6 +199,11 @@ const (
 	Tell                      // tell the agent Say
 	Gone                      // the share is no more
 )
+
+var effectNames = [...]string{"bind", "trim", "release", "acquire", "take in", "limit", "unlimit", "probe", "swap", "resume",
+	"ping", "quit", "kill", "timer", "cancel", "tell", "gone"}
+
+func (k EffectKind) String() string { return effectNames[k] }
 
 // Effect is one thing to do.
 type Effect struct {

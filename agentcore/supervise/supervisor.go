@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/mailbox"
 	"sharetray/agentcore/problem"
@@ -197,6 +198,9 @@ func (l *loop) handle(m letter) {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
+	if failpoint.Enabled {
+		_ = failpoint.Here("event." + e.Kind.String())
+	}
 	switch e.Kind {
 	case Declare:
 		l.share = *m.share
@@ -258,6 +262,9 @@ func (l *loop) answerWaiters() {
 // reports back by mail.
 func (l *loop) act(f Effect) {
 	w := l.workers[f.Worker]
+	if failpoint.Enabled {
+		_ = failpoint.Here("effect." + f.Kind.String())
+	}
 	switch f.Kind {
 	case Bind:
 		e := Event{Kind: Bound}

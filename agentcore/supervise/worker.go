@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/platform"
 )
@@ -39,6 +40,7 @@ func (l *loop) acquire(id int) {
 
 func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*platform.Socket) letter {
 	proc, rehearsed, err := l.cfg.Pool.take(ctx, l.Supervisor)
+	_ = failpoint.Here("serve.process")
 	if err != nil {
 		return letter{event: Event{Kind: Refused, Worker: id, Reason: "no share process could be started: " + err.Error()}}
 	}
@@ -50,6 +52,7 @@ func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*pl
 	} else {
 		_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &serve}, lent...)
 	}
+	_ = failpoint.Here("serve.told")
 	if err == nil {
 		return letter{event: Event{Kind: Serving, Worker: id, PID: proc.PID, Version: proc.Version}, proc: proc, secret: serve.Probe}
 	}
@@ -147,6 +150,7 @@ func (l *loop) check(id int, w, pause *worker) {
 		l.ask(pause.proc, link.TypePause)
 	}
 	e := Event{Kind: Probed, Worker: id}
+	_ = failpoint.Here("probe.paused")
 	err := probeHTTP(ctx, w.addrs[0], w.secret, w.proc.nonce)
 	if err == nil {
 		e.Health, err = w.proc.ping(ctx)
