@@ -80,6 +80,7 @@ type Agent struct {
 	survivors survivors
 	strays    strays
 
+	outdated  atomic.Bool
 	upgrading sync.Mutex       // held while another agent proves itself
 	heir      *succession.Heir // who takes over
 	upgradeMu sync.Mutex
@@ -163,6 +164,7 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	_ = failpoint.Here("start.loaded")
 	go a.watch(ctx)
 	go a.keepPlaces(ctx)
+	go a.watchProgram(ctx)
 	go a.countRevivals(ctx)
 	return a, nil
 }
@@ -226,7 +228,7 @@ func (a *Agent) Info() Info {
 		now := *a.upgrade
 		up = &now
 	}
-	return Info{Upgrade: up, Version: a.opt.Version, Profile: a.paths.Profile, PID: os.Getpid(), Since: a.since,
+	return Info{Upgrade: up, Outdated: a.outdated.Load(), Version: a.opt.Version, Profile: a.paths.Profile, PID: os.Getpid(), Since: a.since,
 		Config: filepath.Dir(a.paths.Shares), State: a.paths.State}
 }
 

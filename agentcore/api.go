@@ -16,7 +16,10 @@ type Info struct {
 	Profile string    `json:"profile"` // "" is the default one
 	PID     int       `json:"pid"`
 	Since   time.Time `json:"since"`
-	Config  string    `json:"config"`            // the folder of its shares and settings
-	State   string    `json:"state"`             // the folder of its logs and records
-	Upgrade *Upgrade  `json:"upgrade,omitempty"` // the last one that this agent was part of
+	Config  string    `json:"config"` // the folder of its shares and settings
+	State   string    `json:"state"`  // the folder of its logs and records
+	// Outdated: the program that this agent was started from is another one by
+	// now, so that an upgrade makes sense.
+	Outdated bool     `json:"outdated"`
+	Upgrade  *Upgrade `json:"upgrade,omitempty"` // the last one that this agent was part of
 }

@@ -93,6 +93,29 @@ func (a *Agent) ending() bool {
 	}
 }
 
+// programLook is how often the agent looks whether its program was replaced.
+const programLook = 5 * time.Second
+
+// watchProgram looks whether the program that this agent was started from is
+// another one by now. One that is still being written is not offered.
+func (a *Agent) watchProgram(ctx context.Context) {
+	tick := time.NewTicker(programLook)
+	defer tick.Stop()
+	for last := ""; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		id, err := platform.FileID(a.opt.Exe)
+		if err != nil {
+			id = "" // it is gone, or away for a moment
+		}
+		a.outdated.Store(id != "" && id == last && id != platform.ImageID())
+		last = id
+	}
+}
+
 // Leaving reports whether another agent takes over.
 func (a *Agent) Leaving() bool { return a.left.Load() }
 
