@@ -118,7 +118,11 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	}
 	a.launch = supervise.Launch{
 		Exe: cmp.Or(opt.Image, opt.Exe), Role: ShareProcessRole, Links: paths.Links, Records: paths.Records,
-		Version: opt.Version, Stderr: lastWords, Taken: func() { go a.Leave() }, Left: &a.left,
+		Version: opt.Version, Stderr: lastWords, Left: &a.left,
+		Taken: func() {
+			a.left.Store(true) // at once: the process hangs up next, which is no death
+			go a.Leave()
+		},
 	}
 	a.survivors = survey(ctx, a.launch, opt.Log)
 	a.pool = supervise.NewPool(ctx, a.launch, settings.Standby, opt.Log)
