@@ -97,7 +97,7 @@ func (p *process) live(signals <-chan os.Signal) int {
 	var agent *link.Conn
 	introduced := time.NewTimer(introduction)
 	var leaseOver <-chan time.Time // nil: there is an agent
-	adopted := func() {} // ends the search for an agent
+	adopted := func() {}           // ends the search for an agent
 	for {
 		var gone <-chan struct{}
 		if agent != nil {
