@@ -72,17 +72,32 @@ func succeed(ctx context.Context, paths agentcore.Paths, opt agentcore.Options, 
 	err = run(ctx, paths, opt, withTray, func(ctx context.Context, a *agentcore.Agent) error {
 		elder.Moved()
 		err := a.Renew(ctx, elder.Moved)
-		if err == nil || past.Failure != "" || ctx.Err() != nil {
-			elder.Done()
-			return nil
+		if err != nil && past.Failure == "" && ctx.Err() == nil {
+			a.Leave()
+			return err
 		}
-		a.Leave()
-		return err
+		elder.Done()
+		if past.Failure != "" {
+			tell(ctx, a, "Sharetray was not updated", "It goes on as "+opt.Version+": "+past.Failure)
+		} else if ctx.Err() == nil {
+			tell(ctx, a, "Sharetray was updated", "It is "+opt.Version+" now. Nobody was cut off.")
+		}
+		return nil
 	})
 	if err != nil {
 		elder.Failed(problem.Sentence(err))
 	}
 	return err
+}
+
+// tell says on the desktop what happened to the agent itself.
+func tell(ctx context.Context, agent *agentcore.Agent, title, body string) {
+	if !agent.Settings().Notifications {
+		return
+	}
+	if err := platform.Notify(ctx, platform.Note{ID: "agent", Title: title, Body: body}); err != nil {
+		slog.Info("a notification was not shown", "title", title, "err", err)
+	}
 }
 
 // run is the life of an agent. renew is called once it is up, and ends before

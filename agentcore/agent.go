@@ -147,7 +147,11 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	}
 	a.launch = supervise.Launch{
 		Exe: opt.image(), Role: ShareProcessRole, Links: paths.Links, Records: paths.Records,
-		Version: opt.Version, Stderr: lastWords, Taken: func() { go a.Leave() }, Left: &a.left,
+		Version: opt.Version, Stderr: lastWords, Left: &a.left,
+		Taken: func() {
+			a.left.Store(true) // at once: the process hangs up next, which is no death
+			go a.Leave()
+		},
 	}
 	_ = failpoint.Here("start.survey")
 	a.survivors = survey(ctx, a.launch, opt.Log)

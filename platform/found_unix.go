@@ -85,12 +85,17 @@ func (p *FoundProcess) Wait(limit time.Duration) {
 
 // FindChild connects to a share process that runs already: its link, and its
 // lifeline. One that does not come to accept is connected to all the same.
+// Where the lifeline's file is gone, a second connection to the link stands in
+// for it: it is closed by the system, too, if later.
 func FindChild(linkPath string) (link, life net.Conn, err error) {
 	link, err = net.DialTimeout("unix", linkPath, time.Second)
 	if err != nil {
 		return nil, nil, err
 	}
 	life, err = net.DialTimeout("unix", linkPath+LifeSuffix, time.Second)
+	if IsNobodyThere(err) {
+		life, err = net.DialTimeout("unix", linkPath, time.Second)
+	}
 	if err != nil {
 		link.Close()
 		return nil, nil, err

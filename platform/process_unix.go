@@ -102,6 +102,7 @@ func InheritedLink(string) (net.Listener, error) {
 		return nil, errors.New("no link was inherited")
 	}
 	defer f.Close()
+	claimListener(linkFD)
 	ln, err := net.FileListener(f)
 	if err != nil {
 		return nil, fmt.Errorf("use the inherited link: %w", err)

@@ -97,7 +97,7 @@ func (p *process) live(signals <-chan os.Signal) int {
 	var agent *link.Conn
 	introduced := time.NewTimer(introduction)
 	var leaseOver <-chan time.Time // nil: there is an agent
-	adopted := func() {}
+	adopted := func() {}           // ends the search for an agent
 	for {
 		var gone <-chan struct{}
 		if agent != nil {
@@ -118,10 +118,12 @@ func (p *process) live(signals <-chan os.Signal) int {
 			}
 		case <-leaseOver:
 			slog.Warn("no agent has come, draining")
+			adopted() // it needs none to end
 			p.stop()
 		case <-introduced.C:
 			p.stop()
 		case s := <-signals:
+			adopted()
 			if p.stop() {
 				return 0 // asked twice
 			}
@@ -150,16 +152,38 @@ func (p *process) stop() (again bool) {
 	return false
 }
 
+// acceptAgain is the pause after an agent could not be let in.
+const acceptAgain = 100 * time.Millisecond
+
 // accept lets agents in. One that connects while another is there takes over.
+// The link is never closed, so that an error is one that passes: no descriptor
+// is free, for one.
 func (p *process) accept(ln net.Listener) {
-	for {
+	for first := true; ; {
 		conn, err := ln.Accept()
 		if err != nil {
-			return
+			time.Sleep(acceptAgain)
+			continue
 		}
 		s := &session{p: p, ready: make(chan struct{})}
 		s.conn = link.New(conn, s.handle)
 		close(s.ready)
+		if first {
+			first = false
+			go p.missFounder(s.conn)
+		}
+	}
+}
+
+// missFounder ends a process whose agent has died before it said anything. The
+// agent that starts a process is the first to connect.
+func (p *process) missFounder(c *link.Conn) {
+	<-c.Done()
+	p.mu.Lock()
+	unknown := p.nonce == ""
+	p.mu.Unlock()
+	if unknown {
+		p.stop()
 	}
 }
 

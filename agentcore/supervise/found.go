@@ -90,6 +90,11 @@ func Meet(ctx context.Context, l Launch, path string, rec *record.Record) (*Foun
 		p.PID, p.nonce, p.Version, started = rec.PID, rec.Nonce, rec.Version, rec.Started
 		f.Share = rec.Share.String()
 	}
+	// What is said on the link or in the record may be wrong, or right in another
+	// container only.
+	if !platform.Listens(p.PID, conn) {
+		return giveUp(fmt.Errorf("%w: it is not process %d that listens there", ErrStranger, p.PID))
+	}
 	handle, err := platform.FindProcess(p.PID, started)
 	if err != nil {
 		return giveUp(fmt.Errorf("%w: %w", ErrStranger, err))

@@ -26,7 +26,8 @@ type Launch struct {
 	Version string
 	Stderr  *os.File // for what a process says outside its log; nil: nowhere
 	// Taken is called when a share process says that another agent has adopted
-	// it. It may be called often, and must not block.
+	// it. It may be called often, must not block, and sets Left before it returns:
+	// the process hangs up next.
 	Taken func()
 	// Left is set when this agent leaves its share processes to another one: no
 	// harm is done to them any more.

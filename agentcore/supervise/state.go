@@ -49,6 +49,7 @@ type Worker struct {
 	Version string    // of the program that it runs
 	Stale   bool      // which is another one than this agent's
 	Found   bool      // it was there before this agent, which has not taken it over yet
+	Renew   bool      // a restart was asked for before it was taken over
 	Doubt   bool      // it was taken over, and has not answered a visitor since
 	Serving bool      // it has taken the sockets and is configured
 	ReadyAt time.Time // zero: not yet

@@ -326,6 +326,7 @@ func died(m *machine, e Event) {
 		m.Cur = Worker{}
 		m.Restarts++
 		m.bringUp()
+		m.enter(Starting, ProcessTrouble, e.Reason)
 		return
 	}
 	m.Cur = Worker{}

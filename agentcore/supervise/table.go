@@ -21,7 +21,7 @@ var table = [kinds][8]handler{
 	Answered:    {never, never, late, answered, answered, never, late, never},
 	Silent:      {never, never, late, silent, silent, never, late, never},
 	Find:        {never, find, never, never, never, never, never, never},
-	Leftover:    {leftover, leftover, leftover, leftover, leftover, leftover, leftover, leftover},
+	Leftover:    {leftover, leftoverStopped, leftover, leftover, leftover, leftover, leftoverStopped, leftover},
 	Adopted:     {never, never, adopted, never, never, never, late, never},
 	Lost:        {never, never, lost, never, never, never, late, never},
 	Told:        {never, never, told, toldUp, toldUp, never, late, never},

@@ -91,8 +91,8 @@ func roll(m *machine, _ Event) {
 	m.rollIfStale()
 }
 
-// restartBusy: what is on its way is as new as can be.
-func restartBusy(*machine, Event) {}
+// restartBusy: what is on its way is as new as can be, unless it was there before.
+func restartBusy(m *machine, _ Event) { m.Cur.Renew = m.Cur.Found }
 
 // rollIfStale begins a roll when the process does not serve what is declared.
 func (m *machine) rollIfStale() {
