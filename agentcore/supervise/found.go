@@ -83,7 +83,13 @@ func Meet(ctx context.Context, l Launch, path string, rec *record.Record) (*Foun
 	case errors.As(err, &refused):
 		return giveUp(fmt.Errorf("%w: %w", ErrVersion, err))
 	case errors.Is(err, link.ErrClosed):
-		return giveUp(fmt.Errorf("%w: %w", ErrNobody, err)) // it died, or hung up
+		// It died, or it is none of ours, and hung up.
+		if conn, life, again := platform.FindChild(path); again == nil {
+			conn.Close()
+			life.Close()
+			return giveUp(fmt.Errorf("%w: it hangs up", ErrStranger))
+		}
+		return giveUp(fmt.Errorf("%w: %w", ErrNobody, err))
 	case rec == nil:
 		return giveUp(ErrSilent)
 	default:
