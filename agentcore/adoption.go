@@ -3,15 +3,11 @@ package agentcore
 import (
 	"context"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"sharetray/agentcore/adopt"
 	"sharetray/agentcore/history"
-	"sharetray/agentcore/problem"
 	"sharetray/agentcore/record"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/store"
@@ -182,56 +178,4 @@ func (a *Agent) countRevivals(ctx context.Context) {
 	if err := record.SetRevivals(a.paths.Revive, 0); err != nil {
 		a.opt.Log.Warn("how often an agent was started could not be forgotten", "error", err)
 	}
-}
-
-// placesLook is how often the agent looks whether its places are still there:
-// somebody may clean up the folder for temporary files.
-const placesLook = 5 * time.Second
-
-// keepPlaces makes the lock and the folder of links anew when somebody has
-// removed them, so that there is one agent, and that it finds its share processes
-// again. An agent that was started meanwhile has taken over.
-func (a *Agent) keepPlaces(ctx context.Context) {
-	tick := time.NewTicker(placesLook)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if a.holdsLock() {
-			continue
-		}
-		a.opt.Log.Warn("the runtime folder was removed; it is made anew")
-		if err := makePlaces(a.paths); err != nil {
-			a.opt.Log.Error("the runtime folder can't be made anew", "error", err)
-			continue
-		}
-		lock := flock.New(a.paths.Lock)
-		if err := takeLock(lock, 0); problem.Is(err, problem.Exists) {
-			a.Leave()
-			return
-		} else if err != nil {
-			a.opt.Log.Error("the lock can't be had", "error", err)
-			continue
-		}
-		a.lockMu.Lock()
-		_ = a.lock.Close()
-		a.lock = lock
-		a.lockMu.Unlock()
-	}
-}
-
-// holdsLock reports whether the lock that this agent has is the one that others
-// see.
-func (a *Agent) holdsLock() bool {
-	a.lockMu.Lock()
-	defer a.lockMu.Unlock()
-	now, err := os.Stat(a.paths.Lock)
-	if err != nil {
-		return false
-	}
-	held, err := a.lock.Stat()
-	return err == nil && os.SameFile(now, held)
 }

@@ -14,12 +14,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/gofrs/flock"
 
 	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
@@ -29,7 +26,6 @@ import (
 	"sharetray/agentcore/store"
 	"sharetray/agentcore/succession"
 	"sharetray/agentcore/supervise"
-	"sharetray/platform"
 )
 
 // Options are what Start needs besides places.
@@ -66,12 +62,12 @@ type Agent struct {
 	settings store.Settings
 	since    time.Time
 
-	lockMu sync.Mutex
-	lock   *flock.Flock // anew when its file was removed
-	store  *store.Store
-	pool   *supervise.Pool
-	mail   *mailbox.Box[func(*set)]
-	scribe *scribe
+	placeMu sync.Mutex
+	place   *place // anew when it was removed
+	store   *store.Store
+	pool    *supervise.Pool
+	mail    *mailbox.Box[func(*set)]
+	scribe  *scribe
 
 	launch    supervise.Launch
 	left      atomic.Bool // its share processes are another agent's
@@ -100,17 +96,14 @@ type Agent struct {
 // The caller calls Release once the agent is Done.
 // The error has code problem.Exists when another agent has the lock.
 func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
-	if err := makePlaces(paths); err != nil {
-		return nil, err
-	}
-	lock := flock.New(paths.Lock)
-	if err := takeLock(lock, opt.Patience); err != nil {
+	place, err := takePlace(paths, opt.Patience)
+	if err != nil {
 		return nil, err
 	}
 	_ = failpoint.Here("start.locked")
 	if opt.Claimed != nil {
 		if err := opt.Claimed(); err != nil {
-			lock.Unlock()
+			_ = place.release()
 			return nil, err
 		}
 	}
@@ -120,7 +113,7 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	}
 	shares, err := store.Open(paths.Shares)
 	if err != nil {
-		lock.Unlock()
+		_ = place.release()
 		return nil, err
 	}
 	for _, dir := range []string{paths.Records, paths.History} {
@@ -137,7 +130,7 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a := &Agent{
 		paths: paths, opt: opt, settings: settings, since: time.Now(),
-		lock: lock, store: shares, mail: mailbox.New[func(*set)](), cancel: cancel,
+		place: place, store: shares, mail: mailbox.New[func(*set)](), cancel: cancel,
 		quit: make(chan struct{}), ends: make(chan struct{}), done: make(chan struct{}), lastWords: lastWords,
 		orphan: link.Orphan{Lease: settings.Lease}, upgrade: opt.Upgrade,
 	}
@@ -171,47 +164,6 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	go a.watchProgram(ctx)
 	go a.countRevivals(ctx)
 	return a, nil
-}
-
-func makePlaces(paths Paths) error {
-	for _, dir := range []string{paths.State, paths.Logs, paths.Records, paths.Links, filepath.Dir(paths.Control)} {
-		if err := platform.PrivateDir(dir); err != nil {
-			return problem.New(problem.Conflict, "a private folder can't be had: %w; make it yours alone, or remove it", err)
-		}
-	}
-	return nil
-}
-
-// lockLook is how often it is looked whether another agent has given up its lock;
-// SuccessionPatience is for how long, when it is known to be about to.
-const (
-	lockLook           = 5 * time.Millisecond
-	SuccessionPatience = 5 * time.Second
-)
-
-// takeLock fails when another agent has the lock for longer than patience, and
-// says which.
-func takeLock(lock *flock.Flock, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	got, err := lock.TryLock()
-	if err == nil && !got && patience > 0 {
-		if got, err = lock.TryLockContext(ctx, lockLook); errors.Is(err, context.DeadlineExceeded) {
-			err = nil
-		}
-	}
-	if err != nil {
-		return problem.New(problem.Internal, "the lock %s can't be taken: %w", lock.Path(), err)
-	}
-	if !got {
-		who := ""
-		if b, err := os.ReadFile(lock.Path()); err == nil && len(b) > 0 {
-			who = " (pid " + strings.TrimSpace(string(b)) + ")"
-		}
-		return problem.New(problem.Exists, "an agent is running already%s: see its shares with sharetray list", who)
-	}
-	// The pid is a help for people, not the lock: that ends with the process.
-	return os.WriteFile(lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
 }
 
 // Done is closed when the agent has ended, and nothing of it runs any more.
@@ -328,15 +280,21 @@ func (a *Agent) run() {
 	a.lastWords.Close()
 }
 
-// Release gives the lock back. It is the last thing that an agent does, after
-// its control socket is closed: the next agent begins with a new one. The lock's
-// file stays, because another may be waiting for it already.
+// Release gives the agent's place back. It is the last thing that an agent does,
+// after its control socket is closed: the next agent begins with a new one. One
+// that ends for good leaves nothing there.
 func (a *Agent) Release() {
 	_ = failpoint.Here("end.release")
-	a.lockMu.Lock()
-	defer a.lockMu.Unlock()
-	if err := a.lock.Unlock(); err != nil {
+	a.placeMu.Lock()
+	defer a.placeMu.Unlock()
+	if !a.left.Load() {
+		a.place.clear(a.paths)
+	}
+	if err := a.place.release(); err != nil {
 		a.opt.Log.Warn("the lock could not be given back", "error", err)
+	}
+	if !a.left.Load() {
+		removeEmpty(a.paths)
 	}
 }
 

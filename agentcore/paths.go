@@ -141,7 +141,7 @@ func runtimeFolder(config, profile string) (string, error) {
 			}
 		}
 	}
-	ours := filepath.Join(os.TempDir(), "sharetray-"+strconv.Itoa(os.Getuid()))
+	ours := filepath.Join(os.TempDir(), ownFolder())
 	dir := filepath.Join(ours, shortHash(config))
 	if !linksFit(filepath.Join(dir, below)) {
 		ours = filepath.Join("/tmp", filepath.Base(ours))
@@ -154,10 +154,22 @@ func runtimeFolder(config, profile string) (string, error) {
 	return filepath.Join(dir, below), nil
 }
 
+// ownFolder is the name of the folder for sockets where there is none by the
+// login manager.
+func ownFolder() string { return "sharetray-" + strconv.Itoa(os.Getuid()) }
+
+// isOwnFolder reports whether a folder of that name, around sockets, is ours.
+func isOwnFolder(name string) bool {
+	_, err := hex.DecodeString(name)
+	return name == "sharetray" || name == ownFolder() || err == nil && len(name) == 2*hashBytes
+}
+
+const hashBytes = 4
+
 // shortHash has only digits a-f and 0-9, unlike all that lies in a runtime folder.
 func shortHash(text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:4])
+	return hex.EncodeToString(sum[:hashBytes])
 }
 
 func linksFit(dir string) bool { return platform.SocketPathFits(dir, "l/"+longestLink) }

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/succession"
@@ -142,12 +140,12 @@ func (a *Agent) Outlive(stop <-chan struct{}, taken func()) error {
 	a.opt.Log.Error("the upgrade failed, this program comes back", "reason", reason)
 	// Until the next agent is there, nobody else becomes one: the processes that
 	// have lost theirs would start what has just failed.
-	lock := flock.New(a.paths.Lock)
-	if err := takeLock(lock, SuccessionPatience); err != nil {
+	place, err := takePlace(a.paths, SuccessionPatience)
+	if err != nil {
 		return err // somebody has
 	}
 	heir, err := a.opt.succeed(a.opt.image())
-	if err := lock.Unlock(); err != nil {
+	if err := place.release(); err != nil {
 		a.opt.Log.Warn("the lock could not be given back", "error", err)
 	}
 	if err != nil {
