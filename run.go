@@ -154,10 +154,6 @@ func run(ctx context.Context, paths agentcore.Paths, opt agentcore.Options, with
 	return err
 }
 
-// socketLook is how often it is looked whether commands can still reach the
-// agent: somebody may clean up the folder for temporary files.
-const socketLook = 5 * time.Second
-
 // serveControl answers commands until ctx ends. When somebody has removed the
 // socket, it makes another one.
 func serveControl(ctx context.Context, ln net.Listener, path string, agent *agentcore.Agent) {
@@ -171,13 +167,12 @@ func serveControl(ctx context.Context, ln net.Listener, path string, agent *agen
 		})
 	}
 	serve(ln)
-	tick := time.NewTicker(socketLook)
-	defer tick.Stop()
+	gone := agentcore.WatchGone(ctx, path)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-gone:
 		}
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			continue

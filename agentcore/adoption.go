@@ -8,6 +8,7 @@ import (
 
 	"sharetray/agentcore/adopt"
 	"sharetray/agentcore/history"
+	"sharetray/agentcore/link"
 	"sharetray/agentcore/record"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/store"
@@ -158,6 +159,30 @@ func (s *set) leave() {
 		}
 	}
 	s.left = true
+}
+
+// findLost looks for the processes of shares whose port is taken: by such a
+// process, if its link was not there when this agent began.
+func (a *Agent) findLost(ctx context.Context) {
+	lost := map[string]*member{}
+	a.do(func(s *set) {
+		for _, m := range s.members {
+			if st := m.last.State; st.Phase == supervise.Backoff && st.Trouble == supervise.PortTrouble {
+				lost[m.name] = m
+			}
+		}
+	})
+	if len(lost) == 0 {
+		return
+	}
+	for _, c := range adopt.Survey(ctx, a.launch, a.opt.Log) {
+		if m := lost[c.Share]; m != nil && c.Answer == adopt.Ours && c.Duty == link.Serves {
+			a.opt.Log.Info("a share process was there before", "share", c.Share, "link", c.Link)
+			m.supervisor.Adopt(c.Found, a.restartsSoFar(c.Share))
+		} else if c.Found != nil {
+			c.Found.Forget()
+		}
+	}
 }
 
 // lastingAge is how old an agent must get to have lasted: share processes that

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/gofrs/flock"
 
 	"sharetray/agentcore/problem"
@@ -111,26 +112,71 @@ func makePlaces(paths Paths) error {
 	return nil
 }
 
-// placesLook is how often the agent looks whether its place is still there:
-// somebody may clean up the folder for temporary files.
+// placesLook is how often it is looked whether a place is still there, should the
+// system not tell: somebody may clean up the folder for temporary files.
 const placesLook = 5 * time.Second
+
+// WatchGone receives whenever the file at path may have been removed, until ctx
+// ends.
+func WatchGone(ctx context.Context, path string) <-chan struct{} {
+	gone := make(chan struct{}, 1)
+	look := time.NewTicker(placesLook)
+	dir := filepath.Dir(path)
+	notify, err := fsnotify.NewWatcher()
+	var events <-chan fsnotify.Event
+	if err == nil {
+		events = notify.Events
+		_ = notify.Add(dir) // looking will do
+	}
+	go func() {
+		defer look.Stop()
+		if notify != nil {
+			defer notify.Close()
+		}
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-look.C:
+				if notify != nil && len(notify.WatchList()) == 0 {
+					_ = notify.Add(dir) // it was removed, and is there again
+				}
+			case e := <-events:
+				if !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Rename) {
+					continue
+				}
+			}
+			select {
+			case gone <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return gone
+}
 
 // keepPlaces makes the lock and the folder of links anew when somebody has
 // removed them, so that there is one agent, and that it finds its share processes
 // again. An agent that was started meanwhile has taken over.
 func (a *Agent) keepPlaces(ctx context.Context) {
-	tick := time.NewTicker(placesLook)
-	defer tick.Stop()
+	gone := WatchGone(ctx, a.paths.Lock)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-gone:
 		}
+		a.findLost(ctx)
 		a.placeMu.Lock()
 		there := a.place.isAt(a.paths.Lock)
 		a.placeMu.Unlock()
-		if there || a.ending() {
+		if a.ending() {
+			continue
+		}
+		if there {
+			if err := makePlaces(a.paths); err != nil { // what is in it may be gone
+				a.opt.Log.Error("the runtime folder can't be used", "error", err)
+			}
 			continue
 		}
 		a.opt.Log.Warn("the runtime folder was removed; it is made anew")

@@ -14,7 +14,7 @@ func (m *machine) takeIn(e Event) Worker {
 // the while; what is not known yet is whether it still answers.
 func find(m *machine, e Event) {
 	m.cancelTimers()
-	m.Attempts, m.Again, m.Restarts = 0, false, e.Restarts
+	m.Attempts, m.Again, m.blocked, m.Restarts = 0, false, false, max(m.Restarts, e.Restarts)
 	m.Cur = m.takeIn(e)
 	m.Cur.Found = true
 	m.do(Effect{Kind: TakeIn, Worker: m.Cur.ID})

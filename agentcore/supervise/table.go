@@ -20,7 +20,7 @@ var table = [kinds][8]handler{
 	Probed:      {never, never, probed, checked, checked, never, late, never},
 	Answered:    {never, never, late, answered, answered, never, late, never},
 	Silent:      {never, never, late, silent, silent, never, late, never},
-	Find:        {never, find, never, never, never, never, never, never},
+	Find:        {never, find, never, never, never, find, never, never},
 	Leftover:    {leftover, leftoverStopped, leftover, leftover, leftover, leftover, leftoverStopped, leftover},
 	Adopted:     {never, never, adopted, never, never, never, late, never},
 	Lost:        {never, never, lost, never, never, never, late, never},
