@@ -262,7 +262,7 @@ func (a *Agent) run() {
 		}
 	}
 	a.cancel()
-	a.strays.end()
+	a.strays.end(s.left)
 	<-a.pool.Done()
 	s.closeSubscribers()
 	a.scribe.end()

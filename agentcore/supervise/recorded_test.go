@@ -42,6 +42,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) == 3 && os.Args[1] == muteRole {
+		beMute(os.Args[2])
+	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	os.Exit(m.Run())
 }
@@ -262,5 +265,54 @@ func TestMeetNobody(t *testing.T) {
 	l := Launch{Records: t.TempDir(), Left: new(atomic.Bool), Taken: func() {}}
 	if f, err := Meet(t.Context(), l, filepath.Join(t.TempDir(), "none"), nil); f != nil || !errors.Is(err, ErrNobody) {
 		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// muteRole makes the test binary a share process that never introduces itself,
+// and ends with its link.
+const muteRole = "mute-process"
+
+func beMute(linkPath string) {
+	ln, err := platform.InheritedLink(linkPath)
+	if err != nil {
+		os.Exit(1)
+	}
+	conn, err := ln.Accept()
+	if err != nil {
+		os.Exit(1)
+	}
+	_, _ = io.Copy(io.Discard, conn)
+	os.Exit(0)
+}
+
+// TestLeaveInMidLaunch: an agent that leaves waits for nobody, not even for a
+// process that is just coming up.
+func TestLeaveInMidLaunch(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "st")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Launch{Exe: exe, Role: muteRole, Links: dir, Records: filepath.Join(dir, "r"), Version: "test", Left: new(atomic.Bool), Taken: func() {}}
+	ctx, leave := context.WithCancel(t.Context())
+	pool := NewPool(ctx, l, 1, slog.New(slog.DiscardHandler))
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if links, err := os.ReadDir(dir); err == nil && len(links) == 2 {
+			break
+		} else if time.Now().After(end) {
+			t.Fatalf("no process is started: %v, %v", links, err)
+		}
+	}
+	l.Left.Store(true)
+	leave()
+	select {
+	case <-pool.Done():
+	case <-time.After(patience):
+		t.Error("the pool waits for a process that it has left alone")
 	}
 }
