@@ -119,9 +119,13 @@ func (s *set) drainStrays() {
 }
 
 // end waits for the strays for as long as a share's stop may take by default, and
-// ends them then.
-func (s *strays) end() {
-	grace := time.AfterFunc(share.Defaults(share.Web).StopGrace, func() {
+// ends them then. Those of an agent that leaves are not waited for.
+func (s *strays) end(left bool) {
+	wait := share.Defaults(share.Web).StopGrace
+	if left {
+		wait = 0
+	}
+	grace := time.AfterFunc(wait, func() {
 		for _, cancel := range s.over {
 			cancel()
 		}

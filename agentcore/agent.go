@@ -273,7 +273,7 @@ func (a *Agent) run() {
 	}
 	_ = failpoint.Here("end.stopped")
 	a.cancel()
-	a.strays.end()
+	a.strays.end(s.left)
 	<-a.pool.Done()
 	s.closeSubscribers()
 	a.scribe.end()

@@ -155,6 +155,7 @@ func TestFindChildToNobody(t *testing.T) {
 		t.Fatalf("a dead lifeline: %v", err)
 	}
 	link.Close()
+	line.Close()
 	RemoveLink(path + LifeSuffix)
 	if link, line, err = FindChild(path); err != nil {
 		t.Fatalf("no lifeline: %v", err)

@@ -184,7 +184,7 @@ func (a *agent) adopt() link.Message {
 
 func TestOrphanServesOnAndDrains(t *testing.T) {
 	t.Parallel()
-	c := fostered(t, link.Orphan{Lease: 500 * time.Millisecond})
+	c := fostered(t, link.Orphan{Lease: 2 * time.Second})
 	eventually(t, "a record", func() bool { return len(recorded(t, c)) == 1 })
 	rest := c.download()
 	c.abandon()
@@ -245,7 +245,7 @@ func TestRecordIsTrue(t *testing.T) {
 // adopted. When the other one's lease is over, its own would be, too.
 func TestAdoptionEndsTheLease(t *testing.T) {
 	t.Parallel()
-	o := link.Orphan{Lease: time.Second}
+	o := link.Orphan{Lease: 3 * time.Second}
 	c, clock := fostered(t, o), fostered(t, o)
 	rest := c.download()
 	c.abandon()
