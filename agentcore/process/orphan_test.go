@@ -461,7 +461,10 @@ func TestLinkIsMadeAnew(t *testing.T) {
 		"link":     func(c *child) error { return os.Remove(c.path) },
 		"lifeline": func(c *child) error { return os.Remove(c.path + platform.LifeSuffix) },
 		"both":     func(c *child) error { platform.RemoveLink(c.path); return nil },
-		"folder":   func(c *child) error { return os.RemoveAll(filepath.Dir(c.path)) },
+		"folder": func(c *child) error { // the process may just be writing its record there
+			_ = os.RemoveAll(filepath.Dir(c.path))
+			return os.RemoveAll(filepath.Dir(c.path))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -535,7 +538,31 @@ func newRevival(t *testing.T) *revival {
 	r := &revival{notes: filepath.Join(dir, "notes")}
 	r.o = link.Orphan{Lease: forEver, Exe: exe, Args: []string{reviveRole, r.notes, ""},
 		Lock: filepath.Join(dir, "lock"), Revive: filepath.Join(dir, "revive")}
+	if err := os.WriteFile(r.o.Lock, nil, 0o600); err != nil { // as a dead agent leaves it
+		t.Fatal(err)
+	}
 	return r
+}
+
+// TestAQuitIsNoDeath: an agent that ends in order takes its lock's file away. A
+// process that it had lost sight of ends too, and starts none.
+func TestAQuitIsNoDeath(t *testing.T) {
+	t.Parallel()
+	r := newRevival(t)
+	c := fostered(t, r.o)
+	if err := os.Remove(r.o.Lock); err != nil {
+		t.Fatal(err)
+	}
+	c.abandon()
+	if code := c.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if starts := r.starts(t); len(starts) > 0 {
+		t.Errorf("it started %v", starts)
+	}
+	if _, err := os.Lstat(r.o.Revive); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it left %s: %v", r.o.Revive, err)
+	}
 }
 
 // lasting makes the agents that are started live.
