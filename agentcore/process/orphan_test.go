@@ -466,6 +466,7 @@ func TestLinkIsMadeAnew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := fostered(t, link.Orphan{Lease: forEver})
+			eventually(t, "a record", func() bool { return len(recorded(t, c)) == 1 }) // it writes nothing more
 			if err := remove(c); err != nil {
 				t.Fatal(err)
 			}
@@ -535,6 +536,9 @@ func newRevival(t *testing.T) *revival {
 	r := &revival{notes: filepath.Join(dir, "notes")}
 	r.o = link.Orphan{Lease: forEver, Exe: exe, Args: []string{reviveRole, r.notes, ""},
 		Lock: filepath.Join(dir, "lock"), Revive: filepath.Join(dir, "revive")}
+	if err := os.WriteFile(r.o.Lock, nil, 0o600); err != nil { // as an agent leaves it that dies
+		t.Fatal(err)
+	}
 	return r
 }
 
