@@ -14,6 +14,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/store"
 	"sharetray/platform"
 )
 
@@ -89,6 +90,7 @@ func (p *place) release() error { return p.lock.Unlock() }
 // clear removes what tells of this agent, while nobody else can be there.
 func (p *place) clear(paths Paths) {
 	os.Remove(paths.Revive)
+	_ = store.CleanUp(paths.Records)
 	if p.isAt(paths.Lock) {
 		os.Remove(paths.Lock)
 	}

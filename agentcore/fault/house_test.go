@@ -336,15 +336,14 @@ func (h *house) settled(names ...string) {
 		return h.count("share-process") == len(names)+1 && h.count("agent") == 1
 	})
 	h.ready(names...) // still
-	var left []string
-	for _, dir := range []string{h.config("shares"), h.state("records"), h.state("history")} {
-		more, err := filepath.Glob(filepath.Join(dir, ".sharetray-*"))
-		h.must(err)
-		left = append(left, more...)
-	}
-	if left != nil {
-		h.Errorf("what an interrupted write has left is still there: %v", left)
-	}
+	h.eventually("nothing of an interrupted write is left", func() bool {
+		for _, dir := range []string{h.config("shares"), h.state("records"), h.state("history")} {
+			if left, err := filepath.Glob(filepath.Join(dir, ".sharetray-*")); err != nil || left != nil {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // visitors ask shares without pause, each time on a new connection.

@@ -49,6 +49,9 @@ func TestFaultKillAtEveryStep(t *testing.T) {
 				t.Fatalf("it passes only %v", steps)
 			}
 			for i, step := range steps {
+				if strings.HasPrefix(step, "process.") { // it is agents that are killed here
+					continue
+				}
 				if !all && i%9 != len(s.name)%9 {
 					continue
 				}
