@@ -174,7 +174,7 @@ func serveControl(ctx context.Context, ln net.Listener, path string, agent *agen
 			return
 		case <-gone:
 		}
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) || ending(agent) {
 			continue
 		}
 		err := platform.PrivateDir(filepath.Dir(path))
@@ -187,6 +187,17 @@ func serveControl(ctx context.Context, ln net.Listener, path string, agent *agen
 		}
 		slog.Warn("the control socket was removed; it is made anew")
 		serve(ln)
+	}
+}
+
+// ending reports whether the agent is on its way out: then its socket is removed
+// by itself, or by the agent that takes over.
+func ending(agent *agentcore.Agent) bool {
+	select {
+	case <-agent.Quitting():
+		return true
+	default:
+		return false
 	}
 }
 

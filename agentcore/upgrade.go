@@ -162,6 +162,7 @@ func (a *Agent) Outlive(stop <-chan struct{}, taken func()) error {
 func Prove(ctx context.Context, paths Paths, opt Options) error {
 	ctx, cancel := context.WithTimeout(ctx, proveTime)
 	defer cancel()
+	_ = failpoint.Here("prove")
 	if err := makePlaces(paths); err != nil {
 		return err
 	}

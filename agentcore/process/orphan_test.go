@@ -469,6 +469,7 @@ func TestLinkIsMadeAnew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := fostered(t, link.Orphan{Lease: forEver})
+			eventually(t, "a record", func() bool { return len(recorded(t, c)) == 1 }) // it writes nothing more
 			if err := remove(c); err != nil {
 				t.Fatal(err)
 			}

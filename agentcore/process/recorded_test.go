@@ -35,7 +35,7 @@ type earlier struct {
 func newEarlier(t *testing.T) *earlier {
 	t.Helper()
 	c := startChild(t)
-	c.link.Close() // this version has not said anything
+	// On its first connection, that of this version, nothing is ever said.
 	sock := listen(t)
 	c.addr = sock.Addr().String()
 	p := &earlier{t: t, c: c, Player: linktest.Player{Side: linktest.Agent, Vars: map[string]any{

@@ -18,15 +18,16 @@ import (
 	"syscall"
 	"time"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/problem"
 	"sharetray/platform"
 )
 
 // How long the old agent waits for the new one to say something.
-const (
-	proveTime = 30 * time.Second // that it can be an agent
-	takeTime  = 60 * time.Second // that it has taken over, or a step further since
-	endTime   = 10 * time.Second // to end once it has said that it failed
+var (
+	proveTime = failpoint.Time("prove", 30*time.Second) // that it can be an agent
+	takeTime  = failpoint.Time("take", 60*time.Second)  // that it has taken over, or a step further since
+	endTime   = 10 * time.Second                        // to end once it has said that it failed
 )
 
 // word is what is said, one JSON object after the other.
