@@ -48,6 +48,7 @@ func TestMain(m *testing.M) {
 //	line VAR             sets VAR to what the last command printed
 //	keys KEY…            wants stdout to be JSON objects, or an array of some, with these keys
 //	await NAME STATE     waits until a share is in a state
+//	up                   waits until an agent answers
 //	crash NAME|agent     kills the process of a share, or the agent, with SIGKILL
 //	watch ARG…           starts a sharetray that goes on, and waits for its first line
 //	watched N            waits for the end of what was started so, and wants this exit code
@@ -61,7 +62,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setUp,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "get": cmdGet, "freeport": cmdFreePort, "takeport": cmdTakePort, "serve": cmdServe,
-			"line": cmdLine, "keys": cmdKeys, "await": cmdAwait, "crash": cmdCrash,
+			"line": cmdLine, "keys": cmdKeys, "await": cmdAwait, "up": cmdUp, "crash": cmdCrash,
 			"watch": cmdWatch, "watched": cmdWatched, "agents": cmdAgents, "gone": cmdGone,
 		},
 	})
@@ -294,6 +295,11 @@ func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s is not %s but %s (%s)", args[0], args[1], last.State, last.LastError)
+}
+
+func cmdUp(ts *testscript.TestScript, _ bool, _ []string) {
+	client := placeOf(ts).client
+	ts.Check(waitFor(func() bool { _, err := client.Info(context.Background()); return err == nil }))
 }
 
 func cmdCrash(ts *testscript.TestScript, _ bool, args []string) {
