@@ -255,7 +255,7 @@ func (j *judge) leftovers() {
 			runtime = append(runtime, filepath.Base(t.Path))
 		}
 	}
-	odd := slices.ContainsFunc(j.Things, func(t Thing) bool { return t.Kind == Runtime && t.Odd != "" })
+	odd := slices.ContainsFunc(j.Things, func(t Thing) bool { return (t.Kind == Runtime || t.Kind == Sock) && t.Odd != "" })
 	if agentless && len(runtime) > 0 && !odd && !slices.ContainsFunc(j.Processes, isThere) {
 		j.mend(CheckLeftovers, remedy{act: vacate, path: j.RuntimeDir}, "an agent that did not end in order has left %s in %s", strings.Join(runtime, ", "), j.RuntimeDir)
 	}
