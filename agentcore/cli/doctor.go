@@ -67,6 +67,21 @@ func (a *app) examine(ctx context.Context, dry bool) ([]doctor.Finding, error) {
 		return nil, err
 	}
 	paths, noRuntime := a.paths()
+	var before []doctor.Finding
+	for {
+		findings := a.round(ctx, paths, noRuntime, dry)
+		ended := slices.ContainsFunc(findings, func(f doctor.Finding) bool {
+			return f.State == doctor.Mended && f.Check == doctor.CheckProcesses
+		})
+		if !ended || before != nil {
+			return append(before, findings...), ctx.Err()
+		}
+		// What was of use to a process is not any more.
+		before = slices.DeleteFunc(findings, func(f doctor.Finding) bool { return f.State != doctor.Mended })
+	}
+}
+
+func (a *app) round(ctx context.Context, paths agentcore.Paths, noRuntime error, dry bool) []doctor.Finding {
 	var agent doctor.Agent
 	if noRuntime == nil {
 		agent = askAgent(ctx, paths)
@@ -75,9 +90,9 @@ func (a *app) examine(ctx context.Context, dry bool) ([]doctor.Finding, error) {
 	defer facts.Close()
 	findings := doctor.Judge(facts)
 	if dry {
-		return doctor.Advise(findings), ctx.Err()
+		return doctor.Advise(findings)
 	}
-	return doctor.Mend(ctx, findings), ctx.Err()
+	return doctor.Mend(ctx, findings)
 }
 
 // askAgent asks the agent how it is; one that begins or ends gets some time.

@@ -183,10 +183,9 @@ func (j *judge) processes() {
 	served := 0
 	for i := range j.Processes {
 		switch p := &j.Processes[i]; {
-		case p.Fresh:
 		case p.Answer == adopt.Ours && !p.Alone:
 			served++
-		default:
+		case !p.Fresh:
 			j.process(p)
 		}
 	}

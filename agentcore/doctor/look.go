@@ -26,7 +26,10 @@ import (
 
 // settleTime is after how long what looks wrong is looked at once more: an agent
 // may be about to clear it up, or to make use of it.
-const settleTime = 500 * time.Millisecond
+const (
+	settleTime = 500 * time.Millisecond
+	maxLooks   = 8 // while there is a process that may be coming up
+)
 
 // Look looks at all that is judged, and changes nothing. noRuntime is the error
 // with which paths were found. Close has to be called on what it returns.
@@ -60,34 +63,47 @@ func closeAll(ps []Process) {
 	}
 }
 
-// look looks for processes and leftovers, twice if there is anything wrong.
+// look looks for processes and leftovers. If there is anything worth a word it
+// looks again: what was not so a moment ago is not judged.
 func (f *Facts) look(ctx context.Context, paths agentcore.Paths) {
 	if runtime.GOOS == "windows" {
 		return // no share process runs there yet
 	}
 	f.Things, f.Processes = f.things(paths), survey(ctx, paths, f.Version)
-	wrong := func(g Finding) bool {
-		return g.State == Problem && (g.Check == CheckLeftovers || g.Check == CheckProcesses)
-	}
-	if !slices.ContainsFunc(Judge(*f), wrong) {
-		return
-	}
-	select {
-	case <-time.After(settleTime):
-	case <-ctx.Done():
-	}
-	things, processes := f.Things, f.Processes
-	closeAll(processes)
-	f.Things, f.Processes = f.things(paths), survey(ctx, paths, f.Version)
-	f.Things = slices.DeleteFunc(f.Things, func(t Thing) bool {
-		return !slices.ContainsFunc(things, func(u Thing) bool { return t.Path == u.Path && t.Kind == u.Kind && t.Odd == u.Odd })
-	})
-	for i := range f.Processes {
-		p := &f.Processes[i]
-		p.Fresh = !slices.ContainsFunc(processes, func(q Process) bool {
-			return p.Link == q.Link && p.Answer == q.Answer && p.Duty == q.Duty && p.Alone == q.Alone && p.Lives == q.Lives
+	for looks := 1; looks < 2 && !f.isQuiet() || looks < maxLooks && f.isComingUp(); looks++ {
+		select {
+		case <-time.After(settleTime):
+		case <-ctx.Done():
+			return
+		}
+		closeAll(f.Processes)
+		things, processes := f.Things, f.Processes
+		f.Things, f.Processes = f.things(paths), survey(ctx, paths, f.Version)
+		f.Things = slices.DeleteFunc(f.Things, func(t Thing) bool {
+			return !slices.ContainsFunc(things, func(u Thing) bool { return t.Path == u.Path && t.Kind == u.Kind && t.Odd == u.Odd })
 		})
+		for i := range f.Processes {
+			p := &f.Processes[i]
+			p.Fresh = !slices.ContainsFunc(processes, func(q Process) bool {
+				return p.Link == q.Link && p.Answer == q.Answer && p.Duty == q.Duty && p.Alone == q.Alone && p.Lives == q.Lives
+			})
+		}
 	}
+}
+
+// isQuiet reports whether there is nothing to be said of processes and leftovers.
+func (f *Facts) isQuiet() bool {
+	return !slices.ContainsFunc(Judge(*f), func(g Finding) bool {
+		return g.State != OK && (g.Check == CheckLeftovers || g.Check == CheckProcesses)
+	})
+}
+
+// isComingUp reports whether there is a process that the agent may just have
+// started: it does not know yet who it is.
+func (f *Facts) isComingUp() bool {
+	return f.Agent.Runs && slices.ContainsFunc(f.Processes, func(p Process) bool {
+		return p.Answer == adopt.Newer || p.Answer == adopt.Silent && !p.Recorded
+	})
 }
 
 // runtimeTypes is what an agent has in its runtime folder.
