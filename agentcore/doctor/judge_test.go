@@ -18,7 +18,7 @@ import (
 	"sharetray/platform"
 )
 
-func process(answer adopt.Answer, duty link.Duty, change func(*Process)) Facts {
+func sees(answer adopt.Answer, duty link.Duty, change func(*Process)) Facts {
 	p := Process{PID: 7, Left: []string{"/run/l/abc"}}
 	p.Share, p.Answer, p.Duty, p.Link, p.Record = "photos", answer, duty, "/run/l/abc", "/state/abc.json"
 	if change != nil {
@@ -101,25 +101,25 @@ func TestJudge(t *testing.T) {
 		"no tray host":             {Facts{DesktopSeen: true, Desktop: platform.Desktop{Notifications: true}}, CheckDesktop, Info, "", "no tray host: the icon shows when one appears"},
 		"no notifications":         {Facts{DesktopSeen: true, Desktop: platform.Desktop{TrayHost: true}}, CheckDesktop, Info, "", "notifications"},
 
-		"served":                    {process(adopt.Ours, link.Serves, nil).with(runsAgent), CheckProcesses, OK, "", "1 share process runs"},
-		"an orphan":                 {process(adopt.Ours, link.Serves, alone), CheckProcesses, Info, "", "photos is served without an agent (pid 7), for as long as its lease: an agent takes it over, start one with `sharetray`"},
-		"an orphan of a hung agent": {process(adopt.Ours, link.Serves, alone).with(hangs), CheckProcesses, Info, "", "without an agent"},
-		"nobody wants it":           {process(adopt.Ours, link.Serves, alone).with(runsAgent), CheckProcesses, Problem, end, "process 7 serves photos, and the agent does not know of it"},
-		"nobody wants it right now": {process(adopt.Ours, link.Serves, func(p *Process) { p.Alone, p.Fresh = true, true }).with(runsAgent), CheckProcesses, OK, "", "no share process"},
-		"in the middle of an upgrade": {process(adopt.Ours, link.Serves, alone).with(runsAgent).with(func(f *Facts) {
+		"served":                    {sees(adopt.Ours, link.Serves, nil).with(runsAgent), CheckProcesses, OK, "", "1 share process runs"},
+		"an orphan":                 {sees(adopt.Ours, link.Serves, alone), CheckProcesses, Info, "", "photos is served without an agent (pid 7), for as long as its lease: an agent takes it over, start one with `sharetray`"},
+		"an orphan of a hung agent": {sees(adopt.Ours, link.Serves, alone).with(hangs), CheckProcesses, Info, "", "without an agent"},
+		"nobody wants it":           {sees(adopt.Ours, link.Serves, alone).with(runsAgent), CheckProcesses, Problem, end, "process 7 serves photos, and the agent does not know of it"},
+		"nobody wants it right now": {sees(adopt.Ours, link.Serves, func(p *Process) { p.Alone, p.Fresh = true, true }).with(runsAgent), CheckProcesses, OK, "", "no share process"},
+		"in the middle of an upgrade": {sees(adopt.Ours, link.Serves, alone).with(runsAgent).with(func(f *Facts) {
 			f.Agent.Info.Upgrade = &agentcore.Upgrade{State: agentcore.UpgradeRolling}
 		}), CheckProcesses, Info, "", "waits for the agent that takes over"},
-		"it ends by itself":     {process(adopt.Ours, link.Draining, alone).with(runsAgent), CheckProcesses, Info, "", "ends by itself"},
-		"a standby without one": {process(adopt.Ours, link.Idle, alone), CheckProcesses, Info, "", "ends by itself"},
-		"silent":                {process(adopt.Silent, "", recorded).with(runsAgent), CheckProcesses, Problem, "", "`sharetray restart photos`"},
-		"silent, no agent":      {process(adopt.Silent, "", recorded), CheckProcesses, Problem, "", "start one with `sharetray`"},
-		"silent, nameless":      {process(adopt.Silent, "", nil), CheckProcesses, Problem, "", "left alone"},
-		"a stranger":            {process(adopt.Stranger, "", nil), CheckProcesses, Problem, "", "left alone"},
-		"a newer process":       {process(adopt.Newer, "", nil), CheckProcesses, Info, "", "newer version"},
-		"dead":                  {process(adopt.Nobody, "", nil), CheckLeftovers, Problem, forget, "a share process that has ended (photos) has left /run/l/abc"},
-		"dead, of no share":     {process(adopt.Nobody, "", func(p *Process) { p.Share = "" }), CheckLeftovers, Problem, forget, "has ended has left"},
-		"dead a moment ago":     {process(adopt.Nobody, "", func(p *Process) { p.Fresh = true }), CheckLeftovers, OK, "", "nothing"},
-		"unreachable":           {process(adopt.Nobody, "", func(p *Process) { p.Lives = true }), CheckProcesses, Problem, "", "left alone; remove the record if"},
+		"it ends by itself":     {sees(adopt.Ours, link.Draining, alone).with(runsAgent), CheckProcesses, Info, "", "ends by itself"},
+		"a standby without one": {sees(adopt.Ours, link.Idle, alone), CheckProcesses, Info, "", "ends by itself"},
+		"silent":                {sees(adopt.Silent, "", recorded).with(runsAgent), CheckProcesses, Problem, "", "`sharetray restart photos`"},
+		"silent, no agent":      {sees(adopt.Silent, "", recorded), CheckProcesses, Problem, "", "start one with `sharetray`"},
+		"silent, nameless":      {sees(adopt.Silent, "", nil), CheckProcesses, Problem, "", "left alone"},
+		"a stranger":            {sees(adopt.Stranger, "", nil), CheckProcesses, Problem, "", "left alone"},
+		"a newer process":       {sees(adopt.Newer, "", nil), CheckProcesses, Info, "", "newer version"},
+		"dead":                  {sees(adopt.Nobody, "", nil), CheckLeftovers, Problem, forget, "a share process that has ended (photos) has left /run/l/abc"},
+		"dead, of no share":     {sees(adopt.Nobody, "", func(p *Process) { p.Share = "" }), CheckLeftovers, Problem, forget, "has ended has left"},
+		"dead a moment ago":     {sees(adopt.Nobody, "", func(p *Process) { p.Fresh = true }), CheckLeftovers, OK, "", "nothing"},
+		"unreachable":           {sees(adopt.Nobody, "", func(p *Process) { p.Lives = true }), CheckProcesses, Problem, "", "left alone; remove the record if"},
 
 		"a planted link":        {things(Thing{Path: "/run/s/l/x", Kind: Sock, Odd: "is a link to elsewhere"}), CheckLeftovers, Problem, "", "/run/s/l/x is a link to elsewhere: left alone"},
 		"a foreign record":      {things(Thing{Path: "/r/x.json", Kind: Record, Odd: "is not this user's alone"}), CheckLeftovers, Problem, "", "left alone"},
@@ -137,14 +137,14 @@ func TestJudge(t *testing.T) {
 		"of a share":            {things(Thing{Path: "/l/a", Kind: Logs, Share: "a", Odd: "is a link to elsewhere"}).with(func(f *Facts) { f.Shares = []store.Entry{declared("A", 1)} }), CheckLeftovers, OK, "", "nothing"},
 		"of an invalid share":   {things(Thing{Path: "/l/a", Kind: Logs, Share: "a"}).with(func(f *Facts) { f.Shares = []store.Entry{{Name: "a", Err: errors.New("x")}} }), CheckLeftovers, OK, "", "nothing"},
 		"of who knows":          {things(Thing{Path: "/l/a", Kind: Logs, Share: "a"}).with(func(f *Facts) { f.NoShares = errors.New("x") }), CheckLeftovers, OK, "", "nothing"},
-		"of what still runs":    {things(Thing{Path: "/l/a", Kind: Logs, Share: "photos"}).with(func(f *Facts) { f.Processes = process(adopt.Ours, link.Draining, alone).Processes }), CheckLeftovers, OK, "", "nothing"},
+		"of what still runs":    {things(Thing{Path: "/l/a", Kind: Logs, Share: "photos"}).with(func(f *Facts) { f.Processes = sees(adopt.Ours, link.Draining, alone).Processes }), CheckLeftovers, OK, "", "nothing"},
 		"of what the agent has": {things(Thing{Path: "/l/a", Kind: History, Share: "a"}).with(runsAgent).with(func(f *Facts) { f.Agent.Shares = []agentcore.Status{{Name: "a"}} }), CheckLeftovers, OK, "", "nothing"},
 
 		"a dead agent":          {things(Thing{Path: "/run/s/lock", Kind: Runtime}, Thing{Path: "/run/s/l", Kind: Runtime}), CheckLeftovers, Problem, vacate, "has left lock, l in /run/s"},
 		"an agent's own":        {things(Thing{Path: "/run/s/lock", Kind: Runtime}).with(runsAgent), CheckLeftovers, OK, "", "nothing"},
 		"a hung agent's own":    {things(Thing{Path: "/run/s/lock", Kind: Runtime}).with(hangs), CheckLeftovers, OK, "", "nothing"},
-		"what orphans need":     {things(Thing{Path: "/run/s/lock", Kind: Runtime}).with(func(f *Facts) { f.Processes = process(adopt.Ours, link.Serves, alone).Processes }), CheckLeftovers, OK, "", "nothing"},
-		"what a silent one may": {things(Thing{Path: "/run/s/lock", Kind: Runtime}).with(func(f *Facts) { f.Processes = process(adopt.Silent, "", nil).Processes }), CheckLeftovers, OK, "", "nothing"},
+		"what orphans need":     {things(Thing{Path: "/run/s/lock", Kind: Runtime}).with(func(f *Facts) { f.Processes = sees(adopt.Ours, link.Serves, alone).Processes }), CheckLeftovers, OK, "", "nothing"},
+		"what a silent one may": {things(Thing{Path: "/run/s/lock", Kind: Runtime}).with(func(f *Facts) { f.Processes = sees(adopt.Silent, "", nil).Processes }), CheckLeftovers, OK, "", "nothing"},
 		"beside a planted link": {things(Thing{Path: "/run/s/l/x", Kind: Sock, Odd: "is a link to elsewhere"}, Thing{Path: "/run/s/lock", Kind: Runtime}), CheckLeftovers, Problem, "", "/run/s/l/x is a link"},
 		"a planted lock":        {things(Thing{Path: "/run/s/lock", Kind: Runtime, Odd: "is a link to elsewhere"}, Thing{Path: "/run/s/l", Kind: Runtime}), CheckLeftovers, Problem, "", "/run/s/lock is a link to elsewhere"},
 	} {
@@ -178,7 +178,7 @@ func TestJudgeMendsOnlyWhatIsProved(t *testing.T) {
 		for _, duty := range []link.Duty{"", link.Idle, link.Serves, link.Draining} {
 			for bits := range 32 {
 				bit := func(n int) bool { return bits>>n&1 == 1 }
-				f := process(answer, duty, func(p *Process) { p.Alone, p.Lives, p.Recorded, p.Fresh = bit(0), bit(1), bit(2), bit(3) })
+				f := sees(answer, duty, func(p *Process) { p.Alone, p.Lives, p.Recorded, p.Fresh = bit(0), bit(1), bit(2), bit(3) })
 				if bit(4) {
 					runsAgent(&f)
 				}
