@@ -22,6 +22,7 @@ import (
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/mailbox"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/rundir"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/store"
 	"sharetray/agentcore/succession"
@@ -116,11 +117,7 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 		_ = place.release()
 		return nil, err
 	}
-	for _, dir := range []string{paths.Records, paths.History} {
-		if err := store.CleanUp(dir); err != nil {
-			opt.Log.Warn("what an interrupted write has left remains", "error", err)
-		}
-	}
+	cleanUp(paths, opt.Log)
 	// What a share process says before it has a log of its own: its last words,
 	// should it fail to come up.
 	lastWords, err := os.OpenFile(paths.AgentLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -278,6 +275,19 @@ func (a *Agent) run() {
 	s.closeSubscribers()
 	a.scribe.end()
 	a.lastWords.Close()
+	if !s.left {
+		cleanUp(a.paths, a.opt.Log)
+	}
+}
+
+// cleanUp removes what interrupted writes have left: of agents that died, and of
+// share processes.
+func cleanUp(paths Paths, log *slog.Logger) {
+	for _, dir := range []string{paths.Records, paths.History} {
+		if err := store.CleanUp(dir); err != nil {
+			log.Warn("what an interrupted write has left remains", "error", err)
+		}
+	}
 }
 
 // Release gives the agent's place back. It is the last thing that an agent does,
@@ -294,7 +304,7 @@ func (a *Agent) Release() {
 		a.opt.Log.Warn("the lock could not be given back", "error", err)
 	}
 	if !a.left.Load() {
-		removeEmpty(a.paths)
+		rundir.RemoveEmpty(filepath.Dir(a.paths.Lock))
 	}
 }
 

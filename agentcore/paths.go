@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/adrg/xdg"
 
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/rundir"
 	"sharetray/agentcore/share"
 	"sharetray/platform"
 )
@@ -116,10 +116,10 @@ func FindPaths(profile string) (Paths, error) {
 		Logs:     filepath.Join(state, "logs"),
 		Records:  filepath.Join(state, "records"),
 		History:  filepath.Join(state, "history"),
-		Links:    filepath.Join(run, "l"),
-		Control:  filepath.Join(run, "control"),
-		Lock:     filepath.Join(run, "lock"),
-		Revive:   filepath.Join(run, "revive"),
+		Links:    filepath.Join(run, rundir.Links),
+		Control:  filepath.Join(run, rundir.Control),
+		Lock:     filepath.Join(run, rundir.Lock),
+		Revive:   filepath.Join(run, rundir.Revive),
 		AgentLog: filepath.Join(state, "agent.log"),
 	}, nil
 }
@@ -134,14 +134,14 @@ func runtimeFolder(config, profile string) (string, error) {
 		below = shortHash(profile)
 	}
 	if base := os.Getenv("XDG_RUNTIME_DIR"); base != "" {
-		dir := filepath.Join(base, "sharetray")
+		dir := filepath.Join(base, rundir.Outermost)
 		if fi, err := os.Stat(base); err == nil && fi.IsDir() && linksFit(filepath.Join(dir, below)) {
 			if privateDirs(dir, filepath.Join(dir, below)) == nil {
 				return filepath.Join(dir, below), nil
 			}
 		}
 	}
-	ours := filepath.Join(os.TempDir(), ownFolder())
+	ours := filepath.Join(os.TempDir(), rundir.Fallback())
 	dir := filepath.Join(ours, shortHash(config))
 	if !linksFit(filepath.Join(dir, below)) {
 		ours = filepath.Join("/tmp", filepath.Base(ours))
@@ -154,25 +154,13 @@ func runtimeFolder(config, profile string) (string, error) {
 	return filepath.Join(dir, below), nil
 }
 
-// ownFolder is the name of the folder for sockets where there is none by the
-// login manager.
-func ownFolder() string { return "sharetray-" + strconv.Itoa(os.Getuid()) }
-
-// isOwnFolder reports whether a folder of that name, around sockets, is ours.
-func isOwnFolder(name string) bool {
-	_, err := hex.DecodeString(name)
-	return name == "sharetray" || name == ownFolder() || err == nil && len(name) == 2*hashBytes
-}
-
-const hashBytes = 4
-
 // shortHash has only digits a-f and 0-9, unlike all that lies in a runtime folder.
 func shortHash(text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:hashBytes])
+	return hex.EncodeToString(sum[:rundir.HashBytes])
 }
 
-func linksFit(dir string) bool { return platform.SocketPathFits(dir, "l/"+longestLink) }
+func linksFit(dir string) bool { return platform.SocketPathFits(dir, rundir.Links+"/"+longestLink) }
 
 func privateDirs(dirs ...string) error {
 	for _, dir := range dirs {

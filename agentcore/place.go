@@ -14,7 +14,6 @@ import (
 	"github.com/gofrs/flock"
 
 	"sharetray/agentcore/problem"
-	"sharetray/agentcore/store"
 	"sharetray/platform"
 )
 
@@ -87,20 +86,14 @@ func (p *place) isAt(path string) bool {
 
 func (p *place) release() error { return p.lock.Unlock() }
 
-// clear removes what tells of this agent, while nobody else can be there.
+// clear removes what tells of this agent, while nobody else can be there. The
+// folder of links goes before the lock: afterwards it may be another agent's.
 func (p *place) clear(paths Paths) {
-	os.Remove(paths.Revive)
-	_ = store.CleanUp(paths.Records)
-	if p.isAt(paths.Lock) {
-		os.Remove(paths.Lock)
+	if !p.isAt(paths.Lock) {
+		return
 	}
-}
-
-// removeEmpty removes the folders in the runtime folder in which nothing is left.
-func removeEmpty(paths Paths) {
-	os.Remove(paths.Links)
-	for dir := filepath.Dir(paths.Lock); isOwnFolder(filepath.Base(dir)) && os.Remove(dir) == nil; {
-		dir = filepath.Dir(dir)
+	for _, path := range []string{paths.Links, paths.Revive, paths.Lock} {
+		os.Remove(path) // a folder in which somebody still is stays
 	}
 }
 

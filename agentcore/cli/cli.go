@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ import (
 	"sharetray/agentcore"
 	"sharetray/agentcore/control"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/rundir"
 	"sharetray/platform"
 )
 
@@ -91,6 +93,7 @@ func Main(args []string, streams Streams, env Env) int {
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
 	cmd, err := root.ExecuteContextC(ctx)
+	rundir.RemoveEmpty(a.run) // looking has made it
 	return a.exit(cmd, err)
 }
 
@@ -99,6 +102,7 @@ type app struct {
 	Streams
 	env        Env
 	profile    profileFlag
+	run        string // the runtime folder, once it was looked for
 	ownSignals func() // gives the handling of signals back
 }
 
@@ -107,7 +111,9 @@ func (a *app) paths() (agentcore.Paths, error) {
 	if err != nil {
 		return agentcore.Paths{}, err
 	}
-	return a.env.Paths(profile)
+	paths, err := a.env.Paths(profile)
+	a.run = filepath.Dir(paths.Control)
+	return paths, err
 }
 
 func (a *app) client() (*control.Client, error) {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -17,20 +18,27 @@ import (
 	"sharetray/agentcore"
 	"sharetray/agentcore/history"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/rundir"
 	"sharetray/platform"
 )
 
 // answerTime is how long an agent may take to say how things are.
 const answerTime = 10 * time.Second
 
+// tidyTime is how long an agent that ends may take to remove what it leaves.
+const tidyTime = 2 * time.Second
+
 // Client asks one agent over its control socket. Each request has a connection
 // of its own, so there is nothing to close. Its errors are problems, or the
 // context's own.
-type Client struct{ http *http.Client }
+type Client struct {
+	http *http.Client
+	dir  string // the agent's folder
+}
 
 // Dial returns a client of the agent at these paths, which need not run yet.
 func Dial(paths agentcore.Paths) *Client {
-	return &Client{&http.Client{
+	return &Client{dir: filepath.Dir(paths.Control), http: &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives:  true,
 			DisableCompression: true,
@@ -139,7 +147,10 @@ func (c *Client) Quit(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body) // however it ends, the agent has
+	_, _ = io.Copy(io.Discard, resp.Body) // however it ends, the agent answers nobody any more
+	soon, cancel := context.WithTimeout(ctx, tidyTime)
+	defer cancel()
+	rundir.AwaitEnd(soon, c.dir)
 	return ctx.Err()
 }
 

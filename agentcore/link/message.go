@@ -87,6 +87,8 @@ type Role struct {
 	// Order tells which of two processes of one share began to serve later: it
 	// counts the nanoseconds of the system's steady clock.
 	Order time.Duration `json:"order,omitempty"`
+	// Alone: it has no agent, as far as it knows.
+	Alone bool `json:"alone,omitempty"`
 }
 
 // Serve tells a share process which share to be. It is said once in its life,

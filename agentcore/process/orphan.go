@@ -19,6 +19,7 @@ import (
 	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/record"
+	"sharetray/agentcore/rundir"
 	"sharetray/platform"
 )
 
@@ -47,6 +48,47 @@ func (p *process) removeRecord() {
 	defer p.mu.Unlock()
 	if p.serves != nil && p.serves.Records != "" {
 		record.Remove(p.serves.Records, p.linkPath)
+	}
+}
+
+// How often a process that ends tries to empty the runtime folder: another one
+// that ends may be at it.
+const (
+	vacateTries = 5
+	vacatePause = 20 * time.Millisecond
+)
+
+// vacate removes what an agent has left that died, if this process was the last
+// one of it, and no other agent has come.
+func (p *process) vacate() {
+	p.mu.Lock()
+	lock := ""
+	if p.serves != nil {
+		lock = p.serves.Orphan.Lock
+	}
+	p.mu.Unlock()
+	if lock == "" || !p.alone() {
+		return
+	}
+	for range vacateTries {
+		if err := rundir.Vacate(filepath.Dir(lock)); !errors.Is(err, rundir.ErrHeld) {
+			return
+		}
+		time.Sleep(vacatePause)
+	}
+}
+
+// alone reports whether no agent looks after this process.
+func (p *process) alone() bool {
+	agent := p.agent.Load()
+	if agent == nil {
+		return true
+	}
+	select {
+	case <-agent.Done():
+		return true
+	default:
+		return false
 	}
 }
 

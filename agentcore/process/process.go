@@ -54,6 +54,7 @@ func Main(linkPath, version string) int {
 		fmt.Fprintf(os.Stderr, "sharetray: a share process is started by the agent only: %v\n", err)
 		return 1
 	}
+	defer p.vacate()
 	defer platform.RemoveLink(linkPath)
 	defer p.removeRecord()
 	go p.accept(ln)

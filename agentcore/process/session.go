@@ -96,13 +96,14 @@ func (s *session) hello(h link.Hello) *link.Message {
 
 // role is what the process is at. p.mu is held.
 func (p *process) role() link.Role {
+	r := link.Role{Duty: link.Idle, Alone: p.alone()}
 	switch {
 	case p.stopping:
-		return link.Role{Duty: link.Draining, Serve: p.serves, Order: p.order}
+		r.Duty, r.Serve, r.Order = link.Draining, p.serves, p.order
 	case p.serves != nil && !p.held:
-		return link.Role{Duty: link.Serves, Serve: p.serves, Order: p.order}
+		r.Duty, r.Serve, r.Order = link.Serves, p.serves, p.order
 	}
-	return link.Role{Duty: link.Idle}
+	return r
 }
 
 // lead makes this session's agent the process's agent.
