@@ -243,14 +243,14 @@ func (a *Agent) Restart(ctx context.Context, name string) (Status, error) {
 	return a.settled(ctx, name)
 }
 
-// Remove stops a share and forgets it, its file and its log.
+// Remove stops a share and forgets it: its file, its log and its history.
 func (a *Agent) Remove(ctx context.Context, name string) error {
 	a.changing.Lock()
-	var sup *supervise.Supervisor
+	var forgotten <-chan struct{}
 	err := error(noSuchShare(name))
 	a.do(func(s *set) {
 		if m := s.find(name); m != nil {
-			name, sup, err = m.name, m.supervisor, nil
+			name, forgotten, err = m.name, m.forgotten, nil
 		}
 	})
 	if err == nil {
@@ -264,11 +264,11 @@ func (a *Agent) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	select {
-	case <-sup.Done():
+	case <-forgotten:
+	case <-a.done:
 	case <-ctx.Done():
 		return problem.New(problem.Conflict, "the share %s is removed; its process is still finishing what is in flight (%w)", name, ctx.Err())
 	}
-	a.do(func(*set) {}) // what its supervisor said last has been heard
 	return nil
 }
 
@@ -292,13 +292,18 @@ func (a *Agent) post(name string, e supervise.Event) error {
 	return err
 }
 
-func (a *Agent) wait(ctx context.Context, name string, until func(supervise.State) (bool, error)) error {
-	var sup *supervise.Supervisor
+// supervisorOf returns nil if there is no such share.
+func (a *Agent) supervisorOf(name string) (sup *supervise.Supervisor) {
 	a.do(func(s *set) {
 		if m := s.find(name); m != nil {
 			sup = m.supervisor
 		}
 	})
+	return sup
+}
+
+func (a *Agent) wait(ctx context.Context, name string, until func(supervise.State) (bool, error)) error {
+	sup := a.supervisorOf(name)
 	if sup == nil {
 		return noSuchShare(name)
 	}

@@ -3,15 +3,12 @@ package agentcore
 import (
 	"context"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"sharetray/agentcore/adopt"
 	"sharetray/agentcore/history"
-	"sharetray/agentcore/problem"
+	"sharetray/agentcore/link"
 	"sharetray/agentcore/record"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/store"
@@ -122,9 +119,13 @@ func (s *set) drainStrays() {
 }
 
 // end waits for the strays for as long as a share's stop may take by default, and
-// ends them then.
-func (s *strays) end() {
-	grace := time.AfterFunc(share.Defaults(share.Web).StopGrace, func() {
+// ends them then. Those of an agent that leaves are not waited for.
+func (s *strays) end(left bool) {
+	wait := share.Defaults(share.Web).StopGrace
+	if left {
+		wait = 0
+	}
+	grace := time.AfterFunc(wait, func() {
 		for _, cancel := range s.over {
 			cancel()
 		}
@@ -146,7 +147,8 @@ func (a *Agent) restartsSoFar(name string) int {
 // to another one.
 func (a *Agent) Leave() {
 	a.leaving.Do(func() {
-		a.opt.Log.Warn("another agent takes over")
+		a.opt.Log.Info("another agent takes over")
+		a.endsOnce.Do(func() { close(a.ends) })
 		a.left.Store(true)
 		a.do((*set).leave)
 	})
@@ -161,6 +163,30 @@ func (s *set) leave() {
 		}
 	}
 	s.left = true
+}
+
+// findLost looks for the processes of shares whose port is taken: by such a
+// process, if its link was not there when this agent began.
+func (a *Agent) findLost(ctx context.Context) {
+	lost := map[string]*member{}
+	a.do(func(s *set) {
+		for _, m := range s.members {
+			if st := m.last.State; st.Phase == supervise.Backoff && st.Trouble == supervise.PortTrouble {
+				lost[m.name] = m
+			}
+		}
+	})
+	if len(lost) == 0 {
+		return
+	}
+	for _, c := range adopt.Survey(ctx, a.launch, a.opt.Log) {
+		if m := lost[c.Share]; m != nil && c.Answer == adopt.Ours && c.Duty == link.Serves {
+			a.opt.Log.Info("a share process was there before", "share", c.Share, "link", c.Link)
+			m.supervisor.Adopt(c.Found, a.restartsSoFar(c.Share))
+		} else if c.Found != nil {
+			c.Found.Forget()
+		}
+	}
 }
 
 // lastingAge is how old an agent must get to have lasted: share processes that
@@ -181,56 +207,4 @@ func (a *Agent) countRevivals(ctx context.Context) {
 	if err := record.SetRevivals(a.paths.Revive, 0); err != nil {
 		a.opt.Log.Warn("how often an agent was started could not be forgotten", "error", err)
 	}
-}
-
-// placesLook is how often the agent looks whether its places are still there:
-// somebody may clean up the folder for temporary files.
-const placesLook = 5 * time.Second
-
-// keepPlaces makes the lock and the folder of links anew when somebody has
-// removed them, so that there is one agent, and that it finds its share processes
-// again. An agent that was started meanwhile has taken over.
-func (a *Agent) keepPlaces(ctx context.Context) {
-	tick := time.NewTicker(placesLook)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if a.holdsLock() {
-			continue
-		}
-		a.opt.Log.Warn("the runtime folder was removed; it is made anew")
-		if err := makePlaces(a.paths); err != nil {
-			a.opt.Log.Error("the runtime folder can't be made anew", "error", err)
-			continue
-		}
-		lock := flock.New(a.paths.Lock)
-		if err := takeLock(lock); problem.Is(err, problem.Exists) {
-			a.Leave()
-			return
-		} else if err != nil {
-			a.opt.Log.Error("the lock can't be had", "error", err)
-			continue
-		}
-		a.lockMu.Lock()
-		_ = a.lock.Close()
-		a.lock = lock
-		a.lockMu.Unlock()
-	}
-}
-
-// holdsLock reports whether the lock that this agent has is the one that others
-// see.
-func (a *Agent) holdsLock() bool {
-	a.lockMu.Lock()
-	defer a.lockMu.Unlock()
-	now, err := os.Stat(a.paths.Lock)
-	if err != nil {
-		return false
-	}
-	held, err := a.lock.Stat()
-	return err == nil && os.SameFile(now, held)
 }

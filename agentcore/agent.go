@@ -12,21 +12,21 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/gofrs/flock"
-
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/mailbox"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/rundir"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/store"
+	"sharetray/agentcore/succession"
 	"sharetray/agentcore/supervise"
-	"sharetray/platform"
 )
 
 // Options are what Start needs besides places.
@@ -35,12 +35,22 @@ type Options struct {
 	Exe     string // this program: an agent is started from it in place of a dead one
 	Image   string // what share processes are started from; "": Exe
 	Log     *slog.Logger
-	// Args make this program an agent like this one: share processes start one
-	// when this one dies. None: they don't.
+	// Args make a program an agent like this one: share processes start one when
+	// this one dies. None: they don't.
 	Args []string
 	// Revived is set when they have done so.
 	Revived bool
+	// Patience is how long another agent may take to give up its lock.
+	Patience time.Duration
+	// Claimed, if set, is called as soon as nobody else can become the agent any
+	// more. An error ends the start.
+	Claimed func() error
+	// Upgrade, if set, is what this agent is part of.
+	Upgrade *Upgrade
 }
+
+// image is what share processes are started from.
+func (o Options) image() string { return cmp.Or(o.Image, o.Exe) }
 
 // ShareProcessRole is the first argument that makes this program a share process.
 const ShareProcessRole = "share-process"
@@ -53,12 +63,12 @@ type Agent struct {
 	settings store.Settings
 	since    time.Time
 
-	lockMu sync.Mutex
-	lock   *flock.Flock // anew when its file was removed
-	store  *store.Store
-	pool   *supervise.Pool
-	mail   *mailbox.Box[func(*set)]
-	scribe *scribe
+	placeMu sync.Mutex
+	place   *place // anew when it was removed
+	store   *store.Store
+	pool    *supervise.Pool
+	mail    *mailbox.Box[func(*set)]
+	scribe  *scribe
 
 	launch    supervise.Launch
 	left      atomic.Bool // its share processes are another agent's
@@ -67,11 +77,19 @@ type Agent struct {
 	survivors survivors
 	strays    strays
 
+	outdated  atomic.Bool
+	upgrading sync.Mutex       // held while another agent proves itself
+	heir      *succession.Heir // who takes over
+	upgradeMu sync.Mutex
+	upgrade   *Upgrade
+
 	lastWords *os.File
 	changing  sync.Mutex // held while the files of shares are changed or reread
 	cancel    context.CancelFunc
 	quit      chan struct{} // closed by Quit
 	quitOnce  sync.Once
+	ends      chan struct{} // closed when the end begins, whichever
+	endsOnce  sync.Once
 	done      chan struct{}
 }
 
@@ -79,12 +97,16 @@ type Agent struct {
 // The caller calls Release once the agent is Done.
 // The error has code problem.Exists when another agent has the lock.
 func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
-	if err := makePlaces(paths); err != nil {
+	place, err := takePlace(paths, opt.Patience)
+	if err != nil {
 		return nil, err
 	}
-	lock := flock.New(paths.Lock)
-	if err := takeLock(lock); err != nil {
-		return nil, err
+	_ = failpoint.Here("start.locked")
+	if opt.Claimed != nil {
+		if err := opt.Claimed(); err != nil {
+			_ = place.release()
+			return nil, err
+		}
 	}
 	settings, err := store.LoadSettings(paths.Settings)
 	if err != nil {
@@ -92,14 +114,10 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	}
 	shares, err := store.Open(paths.Shares)
 	if err != nil {
-		lock.Unlock()
+		_ = place.release()
 		return nil, err
 	}
-	for _, dir := range []string{paths.Records, paths.History} {
-		if err := store.CleanUp(dir); err != nil {
-			opt.Log.Warn("what an interrupted write has left remains", "error", err)
-		}
-	}
+	cleanUp(paths, opt.Log)
 	// What a share process says before it has a log of its own: its last words,
 	// should it fail to come up.
 	lastWords, err := os.OpenFile(paths.AgentLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -109,18 +127,25 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a := &Agent{
 		paths: paths, opt: opt, settings: settings, since: time.Now(),
-		lock: lock, store: shares, mail: mailbox.New[func(*set)](), cancel: cancel,
-		quit: make(chan struct{}), done: make(chan struct{}), lastWords: lastWords,
-		orphan: link.Orphan{Lease: settings.Lease},
+		place: place, store: shares, mail: mailbox.New[func(*set)](), cancel: cancel,
+		quit: make(chan struct{}), ends: make(chan struct{}), done: make(chan struct{}), lastWords: lastWords,
+		orphan: link.Orphan{Lease: settings.Lease}, upgrade: opt.Upgrade,
 	}
 	if len(opt.Args) > 0 {
-		a.orphan.Exe, a.orphan.Args, a.orphan.Lock, a.orphan.Revive = opt.Exe, opt.Args, paths.Lock, paths.Revive
+		a.orphan = link.Orphan{Lease: settings.Lease, Exe: opt.Exe, Args: append(slices.Clone(opt.Args), "--"+RevivedFlag),
+			Lock: paths.Lock, Revive: paths.Revive}
 	}
 	a.launch = supervise.Launch{
-		Exe: cmp.Or(opt.Image, opt.Exe), Role: ShareProcessRole, Links: paths.Links, Records: paths.Records,
-		Version: opt.Version, Stderr: lastWords, Taken: func() { go a.Leave() }, Left: &a.left,
+		Exe: opt.image(), Role: ShareProcessRole, Links: paths.Links, Records: paths.Records,
+		Version: opt.Version, Stderr: lastWords, Left: &a.left,
+		Taken: func() {
+			a.left.Store(true) // at once: the process hangs up next, which is no death
+			go a.Leave()
+		},
 	}
+	_ = failpoint.Here("start.survey")
 	a.survivors = survey(ctx, a.launch, opt.Log)
+	_ = failpoint.Here("start.surveyed")
 	a.pool = supervise.NewPool(ctx, a.launch, settings.Standby, opt.Log)
 	a.scribe = newScribe(a)
 	go a.run()
@@ -130,56 +155,42 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 		a.Release()
 		return nil, err
 	}
+	_ = failpoint.Here("start.loaded")
 	go a.watch(ctx)
 	go a.keepPlaces(ctx)
+	go a.watchProgram(ctx)
 	go a.countRevivals(ctx)
 	return a, nil
-}
-
-func makePlaces(paths Paths) error {
-	for _, dir := range []string{paths.State, paths.Logs, paths.Records, paths.Links, filepath.Dir(paths.Control)} {
-		if err := platform.PrivateDir(dir); err != nil {
-			return problem.New(problem.Conflict, "a private folder can't be had: %w; make it yours alone, or remove it", err)
-		}
-	}
-	return nil
-}
-
-// takeLock fails at once when another agent has the lock, and says which.
-func takeLock(lock *flock.Flock) error {
-	got, err := lock.TryLock()
-	if err != nil {
-		return problem.New(problem.Internal, "the lock %s can't be taken: %w", lock.Path(), err)
-	}
-	if !got {
-		who := ""
-		if b, err := os.ReadFile(lock.Path()); err == nil && len(b) > 0 {
-			who = " (pid " + strings.TrimSpace(string(b)) + ")"
-		}
-		return problem.New(problem.Exists, "an agent is running already%s: see its shares with sharetray list", who)
-	}
-	// The pid is a help for people, not the lock: that ends with the process.
-	return os.WriteFile(lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
 }
 
 // Done is closed when the agent has ended, and nothing of it runs any more.
 func (a *Agent) Done() <-chan struct{} { return a.done }
 
-// Quitting is closed when the agent begins to end.
-func (a *Agent) Quitting() <-chan struct{} { return a.quit }
+// Quitting is closed when the agent begins to end, or to leave.
+func (a *Agent) Quitting() <-chan struct{} { return a.ends }
 
 // Settings returns the settings in force.
 func (a *Agent) Settings() store.Settings { return a.settings }
 
 // Info says which agent this is.
 func (a *Agent) Info() Info {
-	return Info{Version: a.opt.Version, Profile: a.paths.Profile, PID: os.Getpid(), Since: a.since,
+	a.upgradeMu.Lock()
+	defer a.upgradeMu.Unlock()
+	var up *Upgrade
+	if a.upgrade != nil {
+		now := *a.upgrade
+		up = &now
+	}
+	return Info{Upgrade: up, Outdated: a.outdated.Load(), Version: a.opt.Version, Profile: a.paths.Profile, PID: os.Getpid(), Since: a.since,
 		Config: filepath.Dir(a.paths.Shares), State: a.paths.State}
 }
 
 // Quit begins the orderly end: all shares are stopped, then the agent ends. What
 // was shared is shared again by the next agent.
-func (a *Agent) Quit() { a.quitOnce.Do(func() { close(a.quit) }) }
+func (a *Agent) Quit() {
+	a.endsOnce.Do(func() { close(a.ends) })
+	a.quitOnce.Do(func() { close(a.quit) })
+}
 
 // watch rereads the files when somebody else changes them.
 func (a *Agent) watch(ctx context.Context) {
@@ -257,22 +268,43 @@ func (a *Agent) run() {
 			s.stopAll()
 		}
 	}
+	_ = failpoint.Here("end.stopped")
 	a.cancel()
-	a.strays.end()
+	a.strays.end(s.left)
 	<-a.pool.Done()
 	s.closeSubscribers()
 	a.scribe.end()
 	a.lastWords.Close()
+	if !s.left {
+		cleanUp(a.paths, a.opt.Log)
+	}
 }
 
-// Release gives the lock back. It is the last thing that an agent does, after
-// its control socket is closed: the next agent begins with a new one. The lock's
-// file stays, because another may be waiting for it already.
+// cleanUp removes what interrupted writes have left: of agents that died, and of
+// share processes.
+func cleanUp(paths Paths, log *slog.Logger) {
+	for _, dir := range []string{paths.Records, paths.History} {
+		if err := store.CleanUp(dir); err != nil {
+			log.Warn("what an interrupted write has left remains", "error", err)
+		}
+	}
+}
+
+// Release gives the agent's place back. It is the last thing that an agent does,
+// after its control socket is closed: the next agent begins with a new one. One
+// that ends for good leaves nothing there.
 func (a *Agent) Release() {
-	a.lockMu.Lock()
-	defer a.lockMu.Unlock()
-	if err := a.lock.Unlock(); err != nil {
+	_ = failpoint.Here("end.release")
+	a.placeMu.Lock()
+	defer a.placeMu.Unlock()
+	if !a.left.Load() {
+		a.place.clear(a.paths)
+	}
+	if err := a.place.release(); err != nil {
 		a.opt.Log.Warn("the lock could not be given back", "error", err)
+	}
+	if !a.left.Load() {
+		rundir.RemoveEmpty(filepath.Dir(a.paths.Lock))
 	}
 }
 

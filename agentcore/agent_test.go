@@ -146,8 +146,9 @@ func (r *rig) ctx() context.Context {
 var ownPort atomic.Uint32
 
 // portOfItsOwn returns a port that no other test of this package gets, not even
-// later: clients of a share that was stopped must not meet another test's.
-func portOfItsOwn() string { return strconv.Itoa(30000 + int(ownPort.Add(1))%2700) }
+// later: clients of a share that was stopped must not meet another test's. None
+// is one that shares get by themselves, in the tests of other packages.
+func portOfItsOwn() string { return strconv.Itoa(17000 + int(ownPort.Add(1))%2700) }
 
 // share adds a share of dir, on a port of its own, and returns its status.
 func (r *rig) share(name, dir string, keys ...string) agentcore.Status {

@@ -18,4 +18,8 @@ type Info struct {
 	Since   time.Time `json:"since"`
 	Config  string    `json:"config"` // the folder of its shares and settings
 	State   string    `json:"state"`  // the folder of its logs and records
+	// Outdated: the program that this agent was started from is another one by
+	// now, so that an upgrade makes sense.
+	Outdated bool     `json:"outdated"`
+	Upgrade  *Upgrade `json:"upgrade,omitempty"` // the last one that this agent was part of
 }

@@ -18,28 +18,34 @@ func (a *Agent) History(name string, n int) ([]history.Entry, error) {
 }
 
 // happened returns what a supervisor's report adds to its share's history.
-// version is that of the share processes.
-func happened(before supervise.State, r supervise.Report, at time.Time, version string) []history.Entry {
+func happened(before supervise.State, r supervise.Report, at time.Time) []history.Entry {
 	now := r.State
 	var entries []history.Entry
 	add := func(what history.What, cause string, downtime time.Duration) {
 		e := history.Entry{Time: at, What: what, Cause: cause, Downtime: downtime, Restarts: now.Restarts}
-		if what == history.Ready || what == history.Recovered || what == history.Restarted {
-			e.PID, e.Version = now.Cur.PID, version
+		switch what {
+		case history.Ready, history.Recovered, history.Restarted, history.Upgraded, history.Adopted:
+			e.PID, e.Version = now.Cur.PID, now.Cur.Version
 		}
 		entries = append(entries, e)
 	}
-	if isOver(before.Phase) && !isOver(now.Phase) && now.Phase != supervise.Stopping {
+	if isOver(before.Phase) && !isOver(now.Phase) && now.Phase != supervise.Stopping && !now.Cur.Found {
 		add(history.Started, "", 0)
+	}
+	told := func(k supervise.NoticeKind) bool {
+		return slices.ContainsFunc(r.Notices, func(n supervise.Notice) bool { return n.Kind == k })
 	}
 	for _, n := range r.Notices {
 		add(history.What(n.Kind), n.Cause, n.Downtime)
 	}
-	recovered := now.Downtime > 0 || slices.ContainsFunc(r.Notices, func(n supervise.Notice) bool { return n.Kind == supervise.NoticeRecovered })
+	rolled := isUp(before.Phase) && isUp(now.Phase) && before.Cur.PID != now.Cur.PID && before.Restarts == now.Restarts
 	switch {
-	case !isUp(before.Phase) && isUp(now.Phase) && !recovered:
+	case !isUp(before.Phase) && isUp(now.Phase) && now.Downtime == 0 &&
+		!told(supervise.NoticeRecovered) && !told(supervise.NoticeAdopted):
 		add(history.Ready, "", 0)
-	case isUp(before.Phase) && isUp(now.Phase) && before.Cur.PID != now.Cur.PID && before.Restarts == now.Restarts:
+	case rolled && before.Cur.Stale:
+		add(history.Upgraded, "", 0)
+	case rolled:
 		add(history.Restarted, "", 0)
 	case before.Phase == supervise.Stopping && now.Phase == supervise.Stopped:
 		add(history.Stopped, "", 0)

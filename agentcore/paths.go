@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/adrg/xdg"
 
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/rundir"
 	"sharetray/agentcore/share"
 	"sharetray/platform"
 )
@@ -86,6 +86,13 @@ func (p Paths) AgentArgs() []string {
 	return []string{"agent", "--background", "--profile", cmp.Or(p.Profile, DefaultProfile)}
 }
 
+// What an agent may be told besides AgentArgs; none of it is for people.
+const (
+	RevivedFlag   = "revived"   // share processes start it in place of one that died
+	SuccessorFlag = "successor" // the agent that runs starts it, to be replaced by it
+	NoTrayFlag    = "no-tray"   // without an icon; this one is for people too
+)
+
 // FindPaths says where everything is, for this user and profile ("" is the
 // default one). It makes nothing but the runtime folder, which must be private:
 // a missing one (no login manager) is replaced by one of our own under the
@@ -109,10 +116,10 @@ func FindPaths(profile string) (Paths, error) {
 		Logs:     filepath.Join(state, "logs"),
 		Records:  filepath.Join(state, "records"),
 		History:  filepath.Join(state, "history"),
-		Links:    filepath.Join(run, "l"),
-		Control:  filepath.Join(run, "control"),
-		Lock:     filepath.Join(run, "lock"),
-		Revive:   filepath.Join(run, "revive"),
+		Links:    filepath.Join(run, rundir.Links),
+		Control:  filepath.Join(run, rundir.Control),
+		Lock:     filepath.Join(run, rundir.Lock),
+		Revive:   filepath.Join(run, rundir.Revive),
 		AgentLog: filepath.Join(state, "agent.log"),
 	}, nil
 }
@@ -127,14 +134,14 @@ func runtimeFolder(config, profile string) (string, error) {
 		below = shortHash(profile)
 	}
 	if base := os.Getenv("XDG_RUNTIME_DIR"); base != "" {
-		dir := filepath.Join(base, "sharetray")
+		dir := filepath.Join(base, rundir.Outermost)
 		if fi, err := os.Stat(base); err == nil && fi.IsDir() && linksFit(filepath.Join(dir, below)) {
 			if privateDirs(dir, filepath.Join(dir, below)) == nil {
 				return filepath.Join(dir, below), nil
 			}
 		}
 	}
-	ours := filepath.Join(os.TempDir(), "sharetray-"+strconv.Itoa(os.Getuid()))
+	ours := filepath.Join(os.TempDir(), rundir.Fallback())
 	dir := filepath.Join(ours, shortHash(config))
 	if !linksFit(filepath.Join(dir, below)) {
 		ours = filepath.Join("/tmp", filepath.Base(ours))
@@ -150,10 +157,10 @@ func runtimeFolder(config, profile string) (string, error) {
 // shortHash has only digits a-f and 0-9, unlike all that lies in a runtime folder.
 func shortHash(text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:4])
+	return hex.EncodeToString(sum[:rundir.HashBytes])
 }
 
-func linksFit(dir string) bool { return platform.SocketPathFits(dir, "l/"+longestLink) }
+func linksFit(dir string) bool { return platform.SocketPathFits(dir, rundir.Links+"/"+longestLink) }
 
 func privateDirs(dirs ...string) error {
 	for _, dir := range dirs {

@@ -1,6 +1,7 @@
 package agentcore
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,12 +24,14 @@ type scribe struct {
 }
 
 // logLine is a line for one share's log, an entry for its history, or, if it is
-// neither, that its history is to be forgotten. The zero value ends the scribe.
+// neither, that both are to be forgotten. done, if set, is closed then. The zero
+// value ends the scribe.
 type logLine struct {
 	share string
 	at    time.Time
 	text  string
 	past  *history.Entry
+	done  chan struct{}
 }
 
 func newScribe(a *Agent) *scribe {
@@ -49,6 +52,10 @@ func (s *scribe) note(share string, n supervise.Notice) {
 		text = "given up: " + n.Cause
 	case supervise.NoticeBlocked:
 		text = "waiting: " + n.Cause
+	case supervise.NoticeLimited:
+		text = "a limit: " + n.Cause
+	case supervise.NoticeAdopted:
+		text = "another agent looks after the share now"
 	}
 	s.mail.Put(logLine{share: share, at: time.Now(), text: text})
 }
@@ -56,8 +63,13 @@ func (s *scribe) note(share string, n supervise.Notice) {
 // remember has an entry added to a share's history.
 func (s *scribe) remember(share string, e history.Entry) { s.mail.Put(logLine{share: share, past: &e}) }
 
-// forget has a share's history removed, after all that was to be added to it.
-func (s *scribe) forget(share string) { s.mail.Put(logLine{share: share}) }
+// forget has a share's log and history removed, after all that was to be added to
+// them. The channel is closed when they are.
+func (s *scribe) forget(share string) (done chan struct{}) {
+	done = make(chan struct{})
+	s.mail.Put(logLine{share: share, done: done})
+	return done
+}
 
 // end has the last lines written.
 func (s *scribe) end() {
@@ -84,8 +96,9 @@ func (s *scribe) write(l logLine) error {
 	switch {
 	case l.past != nil:
 		return s.past.Append(l.share, *l.past)
-	case l.text == "":
-		return s.past.Remove(l.share)
+	case l.done != nil:
+		defer close(l.done)
+		return errors.Join(os.RemoveAll(filepath.Dir(s.agent.logPath(l.share))), s.past.Remove(l.share))
 	}
 	path := s.agent.logPath(l.share)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

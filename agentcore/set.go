@@ -1,8 +1,6 @@
 package agentcore
 
 import (
-	"os"
-	"path/filepath"
 	"sort"
 	"strings"
 	"time"
@@ -33,6 +31,7 @@ type member struct {
 	gone       bool // its supervisor has ended; of a declared share, because the agent does
 	supervisor *supervise.Supervisor
 	last       supervise.Report
+	forgotten  chan struct{} // closed when it was removed, and nothing is left of it
 }
 
 func (s *set) ended() bool {
@@ -115,7 +114,7 @@ func (s *set) reconcile(entries []store.Entry) {
 }
 
 func (s *set) add(e store.Entry) *member {
-	m := &member{name: e.Name, declared: true}
+	m := &member{name: e.Name, declared: true, forgotten: make(chan struct{})}
 	m.last = supervise.Report{State: supervise.New(time.Now())}
 	m.supervisor = supervise.NewSupervisor(supervise.Config{
 		Policy: policy(s.agent.settings), Pool: s.agent.pool, Log: s.agent.logOf, Orphan: s.agent.orphan,
@@ -152,16 +151,12 @@ func (s *set) declare(m *member, sh share.Share) {
 // hear takes what a supervisor says.
 func (s *set) hear(m *member, r supervise.Report) {
 	now := time.Now()
-	for _, e := range happened(m.last.State, r, now, s.agent.opt.Version) {
+	for _, e := range happened(m.last.State, r, now) {
 		s.agent.scribe.remember(m.name, e)
 	}
 	m.last = r
 	if m.gone = r.Gone; m.gone && !m.declared {
-		delete(s.members, m.name)
-		removeLogs(s.agent, m.name)
-		s.agent.scribe.forget(m.name)
-		s.publish(Event{Type: Removed, Time: now, Share: m.status()})
-		go func() { _ = s.agent.reload() }() // a new file of that name may have waited
+		go s.agent.forgetMember(m, s.agent.scribe.forget(m.name))
 		return
 	}
 	status := m.status()
@@ -172,10 +167,16 @@ func (s *set) hear(m *member, r supervise.Report) {
 	s.publish(Event{Type: Changed, Time: now, Share: status})
 }
 
-func removeLogs(a *Agent, name string) {
-	if err := os.RemoveAll(filepath.Dir(a.logPath(name))); err != nil {
-		a.opt.Log.Warn("the logs of a removed share remain", "share", name, "error", err)
-	}
+// forgetMember takes a share that was removed out of the set, once its log and
+// its history are gone: the next share of that name begins new ones.
+func (a *Agent) forgetMember(m *member, gone <-chan struct{}) {
+	<-gone
+	a.do(func(s *set) {
+		delete(s.members, m.name)
+		s.publish(Event{Type: Removed, Time: time.Now(), Share: m.status()})
+	})
+	close(m.forgotten)
+	_ = a.reload() // a new file of that name may have waited
 }
 
 func (s *set) publish(e Event) {

@@ -27,7 +27,13 @@ func ListenControl(path string) (net.Listener, error) {
 		ln.Close()
 		return nil, fmt.Errorf("close the control socket to others: %w", err)
 	}
-	return ownUserListener{ln}, nil
+	ln.SetUnlinkOnClose(false) // Close looks first whose it is by then
+	bound, err := os.Lstat(path)
+	if err != nil {
+		ln.Close()
+		return nil, fmt.Errorf("find the control socket: %w", err)
+	}
+	return ownUserListener{ln, path, bound}, nil
 }
 
 // DialControl connects to an agent's control socket.
@@ -42,7 +48,19 @@ func IsNobodyThere(err error) bool {
 
 // ownUserListener drops connections of other users. Root is let in: it can do
 // all this anyway.
-type ownUserListener struct{ *net.UnixListener }
+type ownUserListener struct {
+	*net.UnixListener
+	path  string
+	bound os.FileInfo
+}
+
+// Close removes the socket's file, unless another process has bound there since.
+func (l ownUserListener) Close() error {
+	if now, err := os.Lstat(l.path); err == nil && os.SameFile(l.bound, now) {
+		os.Remove(l.path)
+	}
+	return l.UnixListener.Close()
+}
 
 func (l ownUserListener) Accept() (net.Conn, error) {
 	for {

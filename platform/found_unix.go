@@ -85,12 +85,17 @@ func (p *FoundProcess) Wait(limit time.Duration) {
 
 // FindChild connects to a share process that runs already: its link, and its
 // lifeline. One that does not come to accept is connected to all the same.
+// Where the lifeline's file is gone, a second connection to the link stands in
+// for it: it is closed by the system, too, if later.
 func FindChild(linkPath string) (link, life net.Conn, err error) {
 	link, err = net.DialTimeout("unix", linkPath, time.Second)
 	if err != nil {
 		return nil, nil, err
 	}
 	life, err = net.DialTimeout("unix", linkPath+LifeSuffix, time.Second)
+	if IsNobodyThere(err) {
+		life, err = net.DialTimeout("unix", linkPath, time.Second)
+	}
 	if err != nil {
 		link.Close()
 		return nil, nil, err
@@ -103,4 +108,13 @@ func FindChild(linkPath string) (link, life net.Conn, err error) {
 func IsOwn(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(st.Uid) == os.Geteuid() && info.Mode().Perm()&0o022 == 0
+}
+
+// fileNumber is the file's own number among all of this computer.
+func fileNumber(info fs.FileInfo) string {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "?"
+	}
+	return fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 }

@@ -45,6 +45,9 @@ func StartChild(exe string, args, env []string, linkPath string, stderr *os.File
 	}
 	defer life.Close()
 	cmd := exec.Command(exe, args...)
+	if exe == ownImage {
+		cmd.Args[0] = os.Args[0] // for people who list processes
+	}
 	cmd.ExtraFiles = []*os.File{link, life} // become linkFD and lifeFD
 	if stderr != nil {                      // a nil *os.File in an interface is not nil
 		cmd.Stdout, cmd.Stderr = stderr, stderr
@@ -99,6 +102,7 @@ func InheritedLink(string) (net.Listener, error) {
 		return nil, errors.New("no link was inherited")
 	}
 	defer f.Close()
+	claimListener(linkFD)
 	ln, err := net.FileListener(f)
 	if err != nil {
 		return nil, fmt.Errorf("use the inherited link: %w", err)

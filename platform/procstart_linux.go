@@ -20,7 +20,7 @@ func ProcessStart(pid int) (string, error) {
 	}
 	// The name, in parentheses, may hold anything.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const state, start = 3 - 3, 22 - 3
+	const state, start = 0, 22 - 3 // the first two fields are gone
 	if len(fields) <= start {
 		return "", fmt.Errorf("/proc says too little of process %d", pid)
 	}

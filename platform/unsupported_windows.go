@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -133,3 +134,19 @@ func IsOwn(fs.FileInfo) bool { return false }
 
 // SteadyClock is the time since this computer was started.
 func SteadyClock() time.Duration { return windows.DurationSinceBoot() }
+
+// fileNumber can't be had without opening the file; its size and age will do.
+func fileNumber(fs.FileInfo) string { return "?" }
+
+// StartPartner starts cmd detached, with a channel to it.
+func StartPartner(*exec.Cmd) (net.Conn, error) { return nil, unsupported("start another agent") }
+
+// Partner is the other end of StartPartner's channel.
+func Partner() (net.Conn, error) {
+	return nil, unsupported("speak with the agent that started this one")
+}
+
+// CannotRun reports whether err says that a file is no program for this computer.
+func CannotRun(err error) bool {
+	return errors.Is(err, windows.ERROR_BAD_EXE_FORMAT) || errors.Is(err, windows.ERROR_EXE_MACHINE_TYPE_MISMATCH)
+}

@@ -92,6 +92,11 @@ func TestClicksReachTheAgent(t *testing.T) {
 	icon.click(m, "Photos", "Remove") // only opens its submenu
 	icon.click(m, "Photos", "Remove", "Remove “Photos” now")
 	tray.expect("agent: remove Photos")
+	tray.shares(up("Outdated"))
+	m = icon.menuUntil("an update", has("Restart to update"))
+	icon.click(m, "Restart to update")
+	tray.expect(`agent: upgrade ""`)
+	tray.expect(`agent: notify "Sharetray could not be updated" "it is for another processor"`)
 	icon.click(m, "Quit")
 	tray.expect("agent: quit")
 	tray.end()

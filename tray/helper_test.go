@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 
@@ -128,6 +129,18 @@ func (a *playedAgent) Restart(_ context.Context, name string) (s agentcore.Statu
 func (a *playedAgent) Remove(_ context.Context, name string) error {
 	fmt.Println("agent: remove", name)
 	return nil
+}
+
+// Info is that of an agent whose program was replaced once a share is named so.
+func (a *playedAgent) Info() agentcore.Info {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return agentcore.Info{Outdated: slices.ContainsFunc(a.shares, func(s agentcore.Status) bool { return s.Name == "Outdated" })}
+}
+
+func (a *playedAgent) Upgrade(exe string) (u agentcore.Upgrade, err error) {
+	fmt.Printf("agent: upgrade %q\n", exe)
+	return u, errors.New("it is for another processor")
 }
 
 func (a *playedAgent) Quit() { fmt.Println("agent: quit") }

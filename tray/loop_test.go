@@ -19,6 +19,7 @@ type paper struct {
 	faces  map[slot]face
 	draws  int
 	shown  assets.State
+	tip    string
 	inside []change
 }
 
@@ -30,7 +31,7 @@ func (p *paper) draw(changes []change) {
 	}
 }
 func (p *paper) icon(s assets.State) { p.shown = s }
-func (p *paper) tooltip(string)      {}
+func (p *paper) tooltip(tip string)  { p.tip = tip }
 
 // scripted is an agent that has the shares that the test gives it.
 type scripted struct {
@@ -40,6 +41,8 @@ type scripted struct {
 	subs   int
 	called []string
 	hang   bool
+
+	outdated bool
 }
 
 // has changes the shares, and says so.
@@ -83,6 +86,15 @@ func (a *scripted) Remove(c context.Context, n string) error {
 	return err
 }
 func (a *scripted) Quit() {}
+func (a *scripted) Info() agentcore.Info {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return agentcore.Info{Profile: "work", Outdated: a.outdated}
+}
+func (a *scripted) Upgrade(string) (u agentcore.Upgrade, err error) {
+	_, err = a.call(context.Background(), "upgrade", "")
+	return u, err
+}
 
 // onPaper runs the loop with fake time.
 func onPaper(t *testing.T, do func(t *testing.T, l *loop, a *scripted, p *paper)) {
@@ -98,6 +110,29 @@ func onPaper(t *testing.T, do func(t *testing.T, l *loop, a *scripted, p *paper)
 		do(t, l, a, p)
 		cancel()
 		<-done
+	})
+}
+
+// TestAnUpdateIsOffered: nothing happens to any share meanwhile.
+func TestAnUpdateIsOffered(t *testing.T) {
+	t.Parallel()
+	onPaper(t, func(t *testing.T, l *loop, a *scripted, p *paper) {
+		if p.faces["update"].visible || p.tip != "Sharetray (work): Nothing is shared yet" {
+			t.Errorf("%+v, %q", p.faces["update"], p.tip)
+		}
+		a.mu.Lock()
+		a.outdated = true
+		a.mu.Unlock()
+		time.Sleep(agentLook + drawInterval)
+		synctest.Wait()
+		if !p.faces["update"].visible || p.faces["update"].title != "Restart to update" {
+			t.Errorf("%+v", p.faces["update"])
+		}
+		l.clicks <- "update"
+		synctest.Wait()
+		if len(a.called) != 1 || a.called[0] != "upgrade " {
+			t.Errorf("%q", a.called)
+		}
 	})
 }
 

@@ -21,6 +21,7 @@ const (
 	Pause    Kind = "pause"
 	Resume   Kind = "resume"
 	Remove   Kind = "remove"
+	Update   Kind = "update"
 	Quit     Kind = "quit"
 )
 
@@ -53,7 +54,9 @@ type Menu struct {
 
 // State is what the menu shows beside the shares.
 type State struct {
-	Version string
+	Version  string
+	Profile  string // "" is the default one
+	Outdated bool   // the program on disk is a newer one
 }
 
 // errorLength is how much of an error fits a line of a menu.
@@ -62,10 +65,14 @@ const errorLength = 70
 // Model draws the menu for shares, in the order given.
 func Model(shares []agentcore.Status, s State) Menu {
 	sum := summary(shares)
-	tip := "Sharetray: " + sum
+	tip := "Sharetray"
 	if s.Version != "" {
-		tip = "Sharetray " + s.Version + ": " + sum
+		tip += " " + s.Version
 	}
+	if s.Profile != "" {
+		tip += " (" + s.Profile + ")"
+	}
+	tip += ": " + sum
 	m := Menu{Icon: icon(shares), Tooltip: tip}
 	m.add(Item{ID: "summary", Title: sum, Tooltip: tip, Visible: true})
 	m.add(lastError(shares))
@@ -78,6 +85,10 @@ func Model(shares []agentcore.Status, s State) Menu {
 		m.add(shareItem(st))
 	}
 	m.add(Item{ID: "line/quit", Visible: true, Separator: true})
+	m.add(Item{
+		ID: "update", Title: "Restart to update", Tooltip: "Go on as the version that is installed now; nobody is cut off",
+		Visible: s.Outdated, Enabled: true, Action: Action{Kind: Update},
+	})
 	m.add(Item{ID: "quit", Title: "Quit", Tooltip: "Stop all shares and leave", Visible: true, Enabled: true, Action: Action{Kind: Quit}})
 	return m
 }

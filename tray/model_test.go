@@ -109,7 +109,7 @@ func TestItemsOfAShare(t *testing.T) {
 		t.Errorf("%+v", remove)
 	}
 	last := m.Items[len(m.Items)-1]
-	if last.Action.Kind != Quit || !last.Enabled || !m.Items[len(m.Items)-2].Separator {
+	if last.Action.Kind != Quit || !last.Enabled || !m.Items[len(m.Items)-3].Separator || m.Items[len(m.Items)-2].Visible {
 		t.Errorf("%+v", last)
 	}
 	// Well again: the line of the error is gone.

@@ -87,7 +87,7 @@ func pool() []poolItem {
 		}
 		out = append(out, poolItem{slot: at + "/remove/now", parent: at + "/remove"})
 	}
-	return append(out, poolItem{slot: "more"}, poolItem{separator: true}, poolItem{slot: "quit"})
+	return append(out, poolItem{slot: "more"}, poolItem{separator: true}, poolItem{slot: "update"}, poolItem{slot: "quit"})
 }
 
 // change is one item that has to look different.

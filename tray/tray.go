@@ -32,6 +32,11 @@ type Agent interface {
 	Stop(ctx context.Context, name string) (agentcore.Status, error)
 	Restart(ctx context.Context, name string) (agentcore.Status, error)
 	Remove(ctx context.Context, name string) error
+	// Info tells about the agent itself.
+	Info() agentcore.Info
+	// Upgrade has an agent of the program that is installed now take over, if exe
+	// is "". It returns once that is certain.
+	Upgrade(exe string) (agentcore.Upgrade, error)
 	// Quit has the agent stop all shares and end. It need not wait for that.
 	Quit()
 }
@@ -60,6 +65,8 @@ const (
 	// resubscribe is how long to wait before asking an agent again that has
 	// closed its channel of events.
 	resubscribe = time.Second
+	// agentLook is how often the agent is asked for what it sends no events of.
+	agentLook = 5 * time.Second
 )
 
 // Run shows the tray until ctx ends, then returns nil. It must be called on the
@@ -100,6 +107,7 @@ type loop struct {
 	faces   map[slot]face // as drawn
 	icon    assets.State
 	tooltip string
+	about   agentcore.Info
 	turned  map[slot]time.Time // when a slot began to show another share
 	busy    map[Action]bool
 	done    chan Action
@@ -121,6 +129,8 @@ func (l *loop) run(ctx, life context.Context) {
 	defer func() { cancel() }()
 	l.redraw(now)
 	last := time.Now()
+	look := time.NewTicker(agentLook)
+	defer look.Stop()
 	var next, again <-chan time.Time // nil: nothing is planned
 	for {
 		select {
@@ -141,6 +151,10 @@ func (l *loop) run(ctx, life context.Context) {
 		case <-next:
 			next, last = nil, time.Now()
 			l.redraw(l.agent.List())
+		case <-look.C:
+			if l.agent.Info().Outdated != l.about.Outdated && next == nil {
+				next = time.After(drawInterval - time.Since(last))
+			}
 		case at := <-l.clicks:
 			l.click(life, at)
 		case a := <-l.done:
@@ -150,7 +164,8 @@ func (l *loop) run(ctx, life context.Context) {
 }
 
 func (l *loop) redraw(shares []agentcore.Status) {
-	m := Model(shares, State{Version: l.opts.Version})
+	l.about = l.agent.Info()
+	m := Model(shares, State{Version: l.opts.Version, Profile: l.about.Profile, Outdated: l.about.Outdated})
 	faces := arrange(m, runtime.GOOS)
 	for at, f := range faces {
 		if was := l.faces[at].action.Share; was != "" && was != f.action.Share {
@@ -197,6 +212,9 @@ func (l *loop) click(life context.Context, at slot) {
 	}()
 }
 
+// agentNote is the ID of notifications about the agent itself.
+const agentNote = "agent"
+
 func (l *loop) act(ctx context.Context, a Action) {
 	var err error
 	var failure string // what to say of the share
@@ -216,6 +234,9 @@ func (l *loop) act(ctx context.Context, a Action) {
 		_, err = l.agent.Start(ctx, a.Share)
 	case Remove:
 		failure, err = "could not be removed", l.agent.Remove(ctx, a.Share)
+	case Update:
+		failure = "could not be updated"
+		_, err = l.agent.Upgrade("")
 	case Quit:
 		l.agent.Quit()
 	}
@@ -226,6 +247,9 @@ func (l *loop) act(ctx context.Context, a Action) {
 	n := platform.Note{
 		ID: "share:" + a.Share, Icon: l.opts.Icon,
 		Title: notice.Name(a.Share) + " " + failure, Body: problem.Sentence(err),
+	}
+	if a.Share == "" {
+		n.ID, n.Title = agentNote, "Sharetray "+failure
 	}
 	if a.Kind == CopyLink { // so that the user gets it all the same
 		n.Title, n.Body = "The link of "+notice.Name(a.Share), a.Link+"\n"+problem.Sentence(err)

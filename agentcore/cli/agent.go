@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sharetray/agentcore"
 	"sharetray/agentcore/problem"
 )
 
@@ -20,7 +21,7 @@ const completionTime = time.Second
 // runTray is what `sharetray` alone does. That an agent runs already is what
 // its user wants, not a failure.
 func (a *app) runTray() error {
-	err := a.runAgent(true)
+	err := a.runAgent(AgentRole{Tray: true})
 	if problem.Is(err, problem.Exists) {
 		fmt.Fprintln(a.Out, a.profile.advice(oneLine(problem.Sentence(err))))
 		return nil
@@ -28,16 +29,16 @@ func (a *app) runTray() error {
 	return err
 }
 
-func (a *app) runAgent(tray bool) error {
-	profile, err := a.profile.chosen()
-	if err != nil {
+func (a *app) runAgent(role AgentRole) (err error) {
+	if role.Profile, err = a.profile.chosen(); err != nil {
 		return err
 	}
 	a.ownSignals()
-	return a.env.RunAgent(context.Background(), profile, tray)
+	return a.env.RunAgent(context.Background(), role)
 }
 
 func (a *app) agentCommand() *cobra.Command {
+	var role AgentRole
 	var noTray, background bool
 	cmd := &cobra.Command{
 		Use:   "agent",
@@ -48,16 +49,22 @@ func (a *app) agentCommand() *cobra.Command {
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
-			err := a.runAgent(!noTray)
+			role.Tray = !noTray
+			err := a.runAgent(role)
 			if background && problem.Is(err, problem.Exists) {
 				return reported(otherAgent)
 			}
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&noTray, "no-tray", false, "without an icon in the system tray")
-	cmd.Flags().BoolVar(&background, "background", false, "started by another command")
-	_ = cmd.Flags().MarkHidden("background")
+	cmd.Flags().BoolVar(&noTray, agentcore.NoTrayFlag, false, "without an icon in the system tray")
+	flags := cmd.Flags()
+	flags.BoolVar(&background, "background", false, "started by another command")
+	flags.BoolVar(&role.Revived, agentcore.RevivedFlag, false, "started by share processes")
+	flags.BoolVar(&role.Successor, agentcore.SuccessorFlag, false, "started by the agent that it is to replace")
+	for _, hidden := range []string{"background", agentcore.RevivedFlag, agentcore.SuccessorFlag} {
+		_ = flags.MarkHidden(hidden)
+	}
 	return cmd
 }
 

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ import (
 	"sharetray/agentcore"
 	"sharetray/agentcore/control"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/rundir"
 	"sharetray/platform"
 )
 
@@ -34,14 +36,24 @@ type Env struct {
 	Version string
 	Exe     string // this program, to be started again as the agent
 
-	// RunAgent makes this process the agent of a profile, with a tray icon if
-	// tray is set, until it has ended. Its error is a problem.Exists when another
-	// one runs. It is called on the goroutine that called Main.
-	RunAgent func(ctx context.Context, profile string, tray bool) error
+	// RunAgent makes this process the agent until it has ended. Its error is a
+	// problem.Exists when another one runs. It is called on the goroutine that
+	// called Main.
+	RunAgent func(context.Context, AgentRole) error
 
 	// What commands ask the system, for tests to replace; nil is the real thing.
 	Paths   func(profile string) (agentcore.Paths, error)
 	OpenURL func(ctx context.Context, url string) error // in the user's browser
+}
+
+// AgentRole says which agent a process is to be, and how it came to that.
+type AgentRole struct {
+	Profile string
+	Tray    bool // with an icon in the system tray
+	// Revived: share processes have started it in place of one that died.
+	Revived bool
+	// Successor: the agent that runs has started it, to be replaced by it.
+	Successor bool
 }
 
 // The exit codes.
@@ -81,6 +93,7 @@ func Main(args []string, streams Streams, env Env) int {
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
 	cmd, err := root.ExecuteContextC(ctx)
+	rundir.RemoveEmpty(a.run) // looking has made it
 	return a.exit(cmd, err)
 }
 
@@ -89,6 +102,7 @@ type app struct {
 	Streams
 	env        Env
 	profile    profileFlag
+	run        string // the runtime folder, once it was looked for
 	ownSignals func() // gives the handling of signals back
 }
 
@@ -97,7 +111,9 @@ func (a *app) paths() (agentcore.Paths, error) {
 	if err != nil {
 		return agentcore.Paths{}, err
 	}
-	return a.env.Paths(profile)
+	paths, err := a.env.Paths(profile)
+	a.run = filepath.Dir(paths.Control)
+	return paths, err
 }
 
 func (a *app) client() (*control.Client, error) {
@@ -215,7 +231,7 @@ tray icon. ` + "`sharetray share`" + ` starts one in the background when none ru
 	root.AddCommand(
 		a.agentCommand(), a.shareCommand(), a.listCommand(), a.showCommand(), a.logsCommand(),
 		a.startCommand(), a.stopCommand(), a.restartCommand(), a.removeCommand(),
-		a.setCommand(), a.openCommand(), a.quitCommand(), a.versionCommand(), a.completionCommand(),
+		a.setCommand(), a.openCommand(), a.upgradeCommand(), a.quitCommand(), a.versionCommand(), a.completionCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.PersistentFlags().Var(&a.profile, profileName, "which agent: each profile has one, with shares of its own (or $"+profileVar+")")

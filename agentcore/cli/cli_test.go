@@ -38,7 +38,7 @@ func newRig(t *testing.T) *rig {
 		Version: "v1.2.3",
 		Exe:     filepath.Join(filepath.Dir(r.paths.Control), "no-such-program"),
 		Paths:   func(string) (agentcore.Paths, error) { return r.paths, nil },
-		RunAgent: func(context.Context, string, bool) error {
+		RunAgent: func(context.Context, AgentRole) error {
 			return problem.New(problem.Exists, "an agent is running already (pid 42)")
 		},
 		OpenURL: func(_ context.Context, url string) error { return errors.New("no display") },
@@ -203,7 +203,7 @@ func TestProfiles(t *testing.T) {
 	r := newRig(t)
 	var asked, run string
 	r.env.Paths = func(profile string) (agentcore.Paths, error) { asked = profile; return r.paths, nil }
-	r.env.RunAgent = func(_ context.Context, profile string, _ bool) error { run = profile; return nil }
+	r.env.RunAgent = func(_ context.Context, role AgentRole) error { run = role.Profile; return nil }
 	for _, c := range []struct{ line, want string }{
 		{"list", ""}, {"list --profile work", "work"}, {"--profile work list", "work"}, {"--profile=Work list", "work"},
 		{"--profile default list", ""}, {"__complete --profile work start ", "work"},
@@ -280,7 +280,7 @@ func TestWrongUsage(t *testing.T) {
 		{"drive /tmp", `there is no command "drive"`},
 		{"dashboard", "there is no command"},
 		{"doctor", "there is no command"},
-		{"upgrade", "there is no command"},
+		{"upgrade a b", "one word too many"},
 		{"autostart on", "there is no command"},
 		{"edit x", "there is no command"},
 		{"--nonsense", "unknown flag: --nonsense"},
@@ -346,14 +346,14 @@ func TestAgentRoles(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	var trays []bool
-	r.env.RunAgent = func(_ context.Context, _ string, tray bool) error { trays = append(trays, tray); return nil }
+	r.env.RunAgent = func(_ context.Context, role AgentRole) error { trays = append(trays, role.Tray); return nil }
 	r.want(0, "", "")
 	r.want(0, "", "", "agent")
 	r.want(0, "", "", "agent", "--no-tray")
 	if len(trays) != 3 || !trays[0] || !trays[1] || trays[2] {
 		t.Errorf("%v", trays)
 	}
-	r.env.RunAgent = func(context.Context, string, bool) error { return problem.New(problem.Internal, "the disk is gone") }
+	r.env.RunAgent = func(context.Context, AgentRole) error { return problem.New(problem.Internal, "the disk is gone") }
 	r.want(1, "", "sharetray: the disk is gone\n", "agent")
 	r.want(1, "", "sharetray: the disk is gone\n")
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -17,20 +18,27 @@ import (
 	"sharetray/agentcore"
 	"sharetray/agentcore/history"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/rundir"
 	"sharetray/platform"
 )
 
 // answerTime is how long an agent may take to say how things are.
 const answerTime = 10 * time.Second
 
+// tidyTime is how long an agent that ends may take to remove what it leaves.
+const tidyTime = 2 * time.Second
+
 // Client asks one agent over its control socket. Each request has a connection
 // of its own, so there is nothing to close. Its errors are problems, or the
 // context's own.
-type Client struct{ http *http.Client }
+type Client struct {
+	http *http.Client
+	dir  string // the agent's folder
+}
 
 // Dial returns a client of the agent at these paths, which need not run yet.
 func Dial(paths agentcore.Paths) *Client {
-	return &Client{&http.Client{
+	return &Client{dir: filepath.Dir(paths.Control), http: &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives:  true,
 			DisableCompression: true,
@@ -126,6 +134,12 @@ func (c *Client) History(ctx context.Context, name string, n int) (entries []his
 	return entries, c.ask(ctx, path, &entries)
 }
 
+// Upgrade has an agent of the program exe take over, "" being the file that the
+// agent was started from. How that ends is in its Info.
+func (c *Client) Upgrade(ctx context.Context, exe string) (up agentcore.Upgrade, err error) {
+	return up, c.call(ctx, http.MethodPost, "/v1/upgrade", newProgram{exe}, &up)
+}
+
 // Quit ends the agent and waits until it has ended.
 func (c *Client) Quit(ctx context.Context) error {
 	resp, err := c.do(ctx, http.MethodPost, "/v1/quit", nil)
@@ -133,7 +147,10 @@ func (c *Client) Quit(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body) // however it ends, the agent has
+	_, _ = io.Copy(io.Discard, resp.Body) // however it ends, the agent answers nobody any more
+	soon, cancel := context.WithTimeout(ctx, tidyTime)
+	defer cancel()
+	rundir.AwaitEnd(soon, c.dir)
 	return ctx.Err()
 }
 
@@ -186,8 +203,35 @@ func (c *Client) call(ctx context.Context, method, path string, body, into any) 
 	return nil
 }
 
+// An agent that was killed is started again by its shares, and one that is
+// replaced has a successor: whoever asks meanwhile is kept waiting.
+const (
+	revivalTime     = time.Second
+	replacementTime = 15 * time.Second
+	askAgain        = 20 * time.Millisecond
+)
+
 // do returns the answer to a request if it is a success; its body must be closed.
 func (c *Client) do(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	for began := time.Now(); ; {
+		resp, err := c.try(ctx, method, path, body)
+		waits := time.Since(began)
+		if !(platform.IsConnRefused(err) && waits < revivalTime) && !(errors.Is(err, errReplaced) && waits < replacementTime) {
+			return resp, err
+		}
+		select {
+		case <-time.After(askAgain):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// errReplaced is the cause of ErrEnding when another agent is about to answer.
+var errReplaced = fmt.Errorf("%w: another one takes over", ErrEnding)
+
+// try is do, once.
+func (c *Client) try(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)
@@ -215,6 +259,9 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 	p := &problem.Problem{Code: f.Code, Sentence: f.Sentence}
 	if f.Code == problem.Unavailable {
 		p.Err = ErrEnding // what else would an agent that answers mean
+	}
+	if resp.Header.Get("Retry-After") != "" {
+		p.Err = errReplaced
 	}
 	return nil, p
 }

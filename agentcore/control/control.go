@@ -14,10 +14,12 @@
 //	GET    /v1/shares/{name}/log     plain bytes; ?n= lines, ?follow=1
 //	GET    /v1/shares/{name}/history the last history.Entry of it, the newest last; ?n= of them
 //	GET    /v1/events                lines of JSON, as long as one listens
+//	POST   /v1/upgrade               replaces the agent: {"exe": path}, "" being its own; answers agentcore.Upgrade when the new one begins
 //	POST   /v1/quit                  ends the agent; the answer ends when it has
 //
 // An agent that is ending still tells about its shares, but does nothing more
-// for them.
+// for them. One that leaves its shares to another agent answers nothing but
+// Retry-After.
 //
 // An answer that is not a success is a JSON object of code and sentence, as
 // package problem has them.
@@ -51,6 +53,12 @@ type Agent interface {
 	// of a reader that is too slow is closed.
 	Subscribe() (now []agentcore.Status, events <-chan agentcore.Event, cancel func())
 
+	// Upgrade has an agent of another program take over; "" is the file that this
+	// one was started from.
+	Upgrade(exe string) (agentcore.Upgrade, error)
+	// Leaving reports whether another agent takes over.
+	Leaving() bool
+
 	// Quit begins the orderly end and returns at once.
 	Quit()
 	// Quitting is closed when the end has begun, whoever asked for it.
@@ -75,6 +83,11 @@ const maxHistory = 10_000
 type fault struct {
 	Code     problem.Code `json:"code"`
 	Sentence string       `json:"sentence"`
+}
+
+// newProgram is what POST /v1/upgrade carries.
+type newProgram struct {
+	Exe string `json:"exe"`
 }
 
 // line is one line of the event stream: a snapshot (the first line, and after

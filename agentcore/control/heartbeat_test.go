@@ -16,6 +16,8 @@ func (quiet) Subscribe() ([]agentcore.Status, <-chan agentcore.Event, func()) {
 	return nil, make(chan agentcore.Event), func() {}
 }
 
+func (quiet) Leaving() bool { return false }
+
 func (quiet) Quitting() <-chan struct{} { return nil }
 
 func TestSignsOfLife(t *testing.T) {

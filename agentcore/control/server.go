@@ -89,10 +89,16 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/shares/{name}/log", s.log)
 	mux.HandleFunc("GET /v1/shares/{name}/history", s.history)
 	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("POST /v1/upgrade", s.upgrade)
 	mux.HandleFunc("POST /v1/quit", s.quit)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern == "" {
 			noSuchCall(mux, w, r)
+			return
+		}
+		if s.agent.Leaving() {
+			w.Header().Set("Retry-After", "0")
+			answer(w, nil, errEnding)
 			return
 		}
 		if asks := r.Method == http.MethodGet && r.URL.Path != "/v1/agent" || r.URL.Path == "/v1/quit"; !asks && s.ending() {
@@ -236,7 +242,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	enc.SetEscapeHTML(false)
 	beat := time.NewTicker(s.heartbeat)
 	defer beat.Stop()
-	for s.subscribed(r.Context(), enc, beat.C) {
+	for s.subscribed(r.Context(), enc, beat.C) && !s.agent.Leaving() {
 	}
 }
 
@@ -267,6 +273,16 @@ func (s *server) subscribed(ctx context.Context, enc *json.Encoder, beat <-chan 
 			return false
 		}
 	}
+}
+
+func (s *server) upgrade(w http.ResponseWriter, r *http.Request) {
+	var to newProgram
+	if err := readJSON(w, r, &to); err != nil {
+		answer(w, nil, err)
+		return
+	}
+	up, err := s.agent.Upgrade(to.Exe)
+	answer(w, up, err)
 }
 
 // quit keeps its answer open: the client sees it end when Serve does.

@@ -15,8 +15,9 @@ import (
 const silence = 4 * heartbeat
 
 // Watch returns every share as it is now and what happens from then on. The
-// channel is closed when ctx ends or the agent is gone. After an interruption
-// that the agent survived, what was missed comes as Changed and Removed events.
+// channel is closed when ctx ends or the agent has. After an interruption, and
+// when another agent has taken over, what was missed comes as Changed and Removed
+// events.
 func (c *Client) Watch(ctx context.Context) (now []agentcore.Status, events <-chan agentcore.Event, err error) {
 	f, err := c.openFeed(ctx)
 	if err != nil {
@@ -47,10 +48,14 @@ type watch struct {
 }
 
 func (w *watch) run(ctx context.Context, f *feed) {
+	quiet := 0
 	for {
 		heard := w.read(ctx, f)
 		f.close()
-		if !heard { // two breaks with nothing between them: it is on its way out
+		if quiet++; heard {
+			quiet = 0
+		}
+		if quiet == 2 { // two breaks with nothing between them: it is on its way out
 			return
 		}
 		var err error

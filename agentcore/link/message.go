@@ -60,7 +60,10 @@ type Message struct {
 type Hello struct {
 	Protocol int    `json:"protocol"`
 	Version  string `json:"version"` // of the program
-	PID      int    `json:"pid,omitempty"`
+	// Image names the very file that the process runs (platform.ImageID): two
+	// builds may have one version. "" is not known.
+	Image string `json:"image,omitempty"`
+	PID   int    `json:"pid,omitempty"`
 	// Nonce names one share process for life. The agent that starts the process
 	// gives it in the first hello, and is its agent from then on. A hello without
 	// one only asks who is there. The process shows it in each answer to a probe
@@ -84,6 +87,8 @@ type Role struct {
 	// Order tells which of two processes of one share began to serve later: it
 	// counts the nanoseconds of the system's steady clock.
 	Order time.Duration `json:"order,omitempty"`
+	// Alone: it has no agent, as far as it knows.
+	Alone bool `json:"alone,omitempty"`
 }
 
 // Serve tells a share process which share to be. It is said once in its life,
@@ -122,7 +127,7 @@ type Orphan struct {
 
 // Log places and bounds a share's log.
 type Log struct {
-	Path     string `json:"path"`
+	Path     string `json:"path"`      // empty: nowhere
 	MaxBytes int64  `json:"max_bytes"` // per file
 	Keep     int    `json:"keep"`      // older files kept beside it
 }

@@ -51,6 +51,9 @@ func (s *sink) Write(b []byte) (int, error) {
 // openLog makes the share's log the place for everything. A share whose log
 // can't be opened is served all the same.
 func openLog(l link.Log) {
+	if l.Path == "" {
+		return
+	}
 	if err := os.MkdirAll(filepath.Dir(l.Path), 0o700); err != nil {
 		fmt.Fprintf(os.Stderr, "sharetray: no log: %v\n", err)
 		return

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "share-process" {
 		os.Exit(Main(os.Args[2], "test"))
 	}
+	if len(os.Args) == 4 && os.Args[1] == reviveRole {
+		os.Exit(revivedAgent(os.Args[2], os.Args[3]))
+	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // else each share process takes a second to exit under -race
 	os.Exit(m.Run())
 }
@@ -48,7 +51,7 @@ type child struct {
 	exited chan int
 }
 
-func startChild(t testing.TB) *child {
+func startChild(t testing.TB, env ...string) *child {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "st") // t.TempDir is too long for a socket
 	if err != nil {
@@ -68,7 +71,7 @@ func startChild(t testing.TB) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.proc, err = platform.StartChild(exe, []string{"share-process", c.path}, nil, c.path, stderr)
+	c.proc, err = platform.StartChild(exe, []string{"share-process", c.path}, env, c.path, stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

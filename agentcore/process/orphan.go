@@ -2,7 +2,9 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -14,8 +16,10 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/record"
+	"sharetray/agentcore/rundir"
 	"sharetray/platform"
 )
 
@@ -47,6 +51,47 @@ func (p *process) removeRecord() {
 	}
 }
 
+// How often a process that ends tries to empty the runtime folder: another one
+// that ends may be at it.
+const (
+	vacateTries = 5
+	vacatePause = 20 * time.Millisecond
+)
+
+// vacate removes what an agent has left that died, if this process was the last
+// one of it, and no other agent has come.
+func (p *process) vacate() {
+	p.mu.Lock()
+	lock := ""
+	if p.serves != nil {
+		lock = p.serves.Orphan.Lock
+	}
+	p.mu.Unlock()
+	if lock == "" || !p.alone() {
+		return
+	}
+	for range vacateTries {
+		if err := rundir.Vacate(filepath.Dir(lock)); !errors.Is(err, rundir.ErrHeld) {
+			return
+		}
+		time.Sleep(vacatePause)
+	}
+}
+
+// alone reports whether no agent looks after this process.
+func (p *process) alone() bool {
+	agent := p.agent.Load()
+	if agent == nil {
+		return true
+	}
+	select {
+	case <-agent.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 // orphaned says what to do without an agent. ok is false if it is to end: nobody
 // misses a standby, and one that drains already needs no agent for it.
 func (p *process) orphaned() (o link.Orphan, ok bool) {
@@ -59,15 +104,14 @@ func (p *process) orphaned() (o link.Orphan, ok bool) {
 		return o, false
 	}
 	p.setPaused(false) // in the middle of a roll, whoever can serve does
-	p.keepLink()
 	return o, true
 }
 
 // keepLink sees to it that agents can come in, even if the runtime folder was
-// deleted meanwhile.
-func (p *process) keepLink() {
+// deleted meanwhile, and reports whether it was.
+func (p *process) keepLink() (deleted bool) {
 	if _, err := os.Lstat(p.linkPath); err == nil {
-		return
+		return false
 	}
 	err := platform.PrivateDir(filepath.Dir(p.linkPath))
 	var ln net.Listener
@@ -76,9 +120,10 @@ func (p *process) keepLink() {
 	}
 	if err != nil {
 		slog.Warn("no agent can find this process any more", "error", err)
-		return
+		return true
 	}
 	go p.accept(ln)
+	return true
 }
 
 // How often, and with what waits in between, processes start an agent that does
@@ -94,6 +139,7 @@ const (
 // seekAgent tries to start an agent until the returned function is called. Of
 // all share processes one does it, the one that has the lock.
 func (p *process) seekAgent(o link.Orphan) (adopted func()) {
+	deleted := p.keepLink()
 	ctx, cancel := context.WithCancel(context.Background())
 	if o.Exe == "" || o.Revive == "" {
 		return cancel
@@ -106,7 +152,7 @@ func (p *process) seekAgent(o link.Orphan) (adopted func()) {
 			if got, err := lock.TryLock(); err != nil {
 				slog.Warn("the lock of who starts an agent can't be had", "error", err)
 			} else if got {
-				p.revive(ctx, o)
+				p.revive(ctx, o, deleted)
 				return
 			}
 			pause(ctx, look+rand.N(look))
@@ -116,15 +162,23 @@ func (p *process) seekAgent(o link.Orphan) (adopted func()) {
 	return cancel
 }
 
-// revive starts an agent, as often as it takes or makes sense.
-func (p *process) revive(ctx context.Context, o link.Orphan) {
+// revive starts an agent, as often as it takes or makes sense. noLock says that a
+// missing lock does not tell that the agent was quit.
+func (p *process) revive(ctx context.Context, o link.Orphan, noLock bool) {
 	for {
-		if agentLives(o.Lock) { // it comes up, or adopts others first
+		switch now := agentAt(o.Lock); {
+		case now == agentLives: // it comes up, or adopts others first
+			noLock = false
 			pause(ctx, rivalLook)
 			if ctx.Err() != nil {
 				return
 			}
 			continue
+		case now == agentQuit && !noLock:
+			slog.Info("the agent was quit, draining")
+			os.Remove(o.Revive)
+			p.stop()
+			return
 		}
 		n := record.Revivals(o.Revive)
 		if n >= maxRevivals {
@@ -148,6 +202,7 @@ func (p *process) revive(ctx context.Context, o link.Orphan) {
 		if n > 0 && n%2 == 0 {
 			exe = platform.OwnImage(exe)
 		}
+		_ = failpoint.Here("process.revive")
 		if err := startAgent(ctx, exe, o.Args); err != nil {
 			slog.Warn("an agent was started in vain", "try", n+1, "error", err)
 		}
@@ -182,12 +237,24 @@ func startAgent(ctx context.Context, exe string, args []string) error {
 	return nil
 }
 
-// agentLives reports whether an agent has its lock.
-func agentLives(path string) bool {
-	lock := flock.New(path)
+// What a lock tells of its agent. One that ends in order removes the file.
+const (
+	agentLives = "lives"
+	agentDied  = "died"
+	agentQuit  = "quit"
+)
+
+func agentAt(path string) string {
+	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
 	defer lock.Close()
 	got, err := lock.TryRLock()
-	return err == nil && !got
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return agentQuit
+	case err == nil && !got:
+		return agentLives
+	}
+	return agentDied
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,7 @@ func Main(linkPath, version string) int {
 		news:     make(chan struct{}, 1),
 		warmed:   make(chan struct{}),
 	}
+	platform.NameProcess(filepath.Base(os.Args[0]))
 	debug.SetGCPercent(100) // whatever the agent found best for starting up
 	caddy.BufferedLog()     // until serve, nothing is logged anywhere
 	log.SetOutput(io.Discard)
@@ -52,6 +54,7 @@ func Main(linkPath, version string) int {
 		fmt.Fprintf(os.Stderr, "sharetray: a share process is started by the agent only: %v\n", err)
 		return 1
 	}
+	defer p.vacate()
 	defer platform.RemoveLink(linkPath)
 	defer p.removeRecord()
 	go p.accept(ln)
@@ -95,7 +98,7 @@ func (p *process) live(signals <-chan os.Signal) int {
 	var agent *link.Conn
 	introduced := time.NewTimer(introduction)
 	var leaseOver <-chan time.Time // nil: there is an agent
-	adopted := func() {}
+	adopted := func() {}           // ends the search for an agent
 	for {
 		var gone <-chan struct{}
 		if agent != nil {
@@ -116,10 +119,12 @@ func (p *process) live(signals <-chan os.Signal) int {
 			}
 		case <-leaseOver:
 			slog.Warn("no agent has come, draining")
+			adopted() // it needs none to end
 			p.stop()
 		case <-introduced.C:
 			p.stop()
 		case s := <-signals:
+			adopted()
 			if p.stop() {
 				return 0 // asked twice
 			}
@@ -148,16 +153,38 @@ func (p *process) stop() (again bool) {
 	return false
 }
 
+// acceptAgain is the pause after an agent could not be let in.
+const acceptAgain = 100 * time.Millisecond
+
 // accept lets agents in. One that connects while another is there takes over.
+// The link is never closed, so that an error is one that passes: no descriptor
+// is free, for one.
 func (p *process) accept(ln net.Listener) {
-	for {
+	for first := true; ; {
 		conn, err := ln.Accept()
 		if err != nil {
-			return
+			time.Sleep(acceptAgain)
+			continue
 		}
 		s := &session{p: p, ready: make(chan struct{})}
 		s.conn = link.New(conn, s.handle)
 		close(s.ready)
+		if first {
+			first = false
+			go p.missFounder(s.conn)
+		}
+	}
+}
+
+// missFounder ends a process whose agent has died before it said anything. The
+// agent that starts a process is the first to connect.
+func (p *process) missFounder(c *link.Conn) {
+	<-c.Done()
+	p.mu.Lock()
+	unknown := p.nonce == ""
+	p.mu.Unlock()
+	if unknown {
+		p.stop()
 	}
 }
 
@@ -191,6 +218,9 @@ func (p *process) health() link.Health {
 		Active:      int(st.active.Load()),
 		Requests:    st.requests.Load(),
 		Uptime:      time.Since(st.since),
+		Excess:      st.limits.excess(),
+		Full:        st.limits.full(),
+		Limits:      st.limits.means(),
 	}
 }
 

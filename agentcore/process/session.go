@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
@@ -89,19 +90,20 @@ func (s *session) hello(h link.Hello) *link.Message {
 	role := p.role()
 	p.mu.Unlock()
 	return &link.Message{Type: link.TypeHello, Role: &role, Hello: &link.Hello{
-		Protocol: min(link.Protocol, h.Protocol), Version: p.version, PID: os.Getpid(), Nonce: nonce,
+		Protocol: min(link.Protocol, h.Protocol), Version: p.version, Image: platform.ImageID(), PID: os.Getpid(), Nonce: nonce,
 	}}
 }
 
 // role is what the process is at. p.mu is held.
 func (p *process) role() link.Role {
+	r := link.Role{Duty: link.Idle, Alone: p.alone()}
 	switch {
 	case p.stopping:
-		return link.Role{Duty: link.Draining, Serve: p.serves, Order: p.order}
+		r.Duty, r.Serve, r.Order = link.Draining, p.serves, p.order
 	case p.serves != nil && !p.held:
-		return link.Role{Duty: link.Serves, Serve: p.serves, Order: p.order}
+		r.Duty, r.Serve, r.Order = link.Serves, p.serves, p.order
 	}
-	return link.Role{Duty: link.Idle}
+	return r
 }
 
 // lead makes this session's agent the process's agent.
@@ -160,6 +162,9 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	if m.Hold {
 		<-p.warmed // nobody waits for it yet
 	}
+	if err := failpoint.Here("process.serve." + m.Share.Name.String()); err != nil {
+		return &link.Refusal{Sentence: err.Error()}
+	}
 	p.wanted.Store(true)
 	defer closeAll(socks) // of those that became listeners, nothing is left to close
 	p.mu.Lock()
@@ -189,6 +194,7 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	p.stages++
 	st := newStage(fmt.Sprintf("share%d", p.stages), kind)
 	st.probe, st.nonce = m.Probe, p.nonce
+	st.limits = newLimits(m.Share, p.targetChanged, slog.Default())
 	for _, s := range socks {
 		ln, err := s.Listener()
 		if err != nil {
@@ -200,7 +206,7 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 		if m.Hold {
 			g.Pause()
 		}
-		st.listeners = append(st.listeners, g)
+		st.listeners = append(st.listeners, st.limits.listen(g))
 	}
 	if !m.Hold {
 		openLog(m.Log)
@@ -224,6 +230,7 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 func (p *process) begin(m link.Serve) {
 	slog.Info("serving", "share", m.Share.Name, "kind", m.Share.Kind, "target", m.Share.Target,
 		"address", addresses(p.stage.listeners), "pid", os.Getpid(), "version", p.version)
+	p.stage.limits.apply()
 	p.stage.kind.start()
 	p.order = platform.SteadyClock()
 	go p.leaveRecord(m)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/problem"
 	"sharetray/platform"
 )
@@ -69,9 +70,11 @@ func (d disk) write(path string, data []byte, mode fs.FileMode) error {
 	if err != nil {
 		return saveFailed(path, err)
 	}
+	_ = failpoint.Here("disk.written")
 	if err := d.rename(temporary, path); err != nil {
 		return saveFailed(path, errors.Join(err, d.remove(temporary)))
 	}
+	_ = failpoint.Here("disk.renamed")
 	if err := d.syncDir(dir); err != nil {
 		return problem.New(problem.Internal, "%s was saved, but the disk did not confirm it, so a power cut may undo that: check the disk (%w)", path, err)
 	}
@@ -89,11 +92,17 @@ func (d disk) writeTemporary(dir string, data []byte, mode fs.FileMode) (name st
 		if err := f.Chmod(mode); err != nil {
 			return err
 		}
+		if err := failpoint.Here("disk.write"); err != nil {
+			return err
+		}
 		n, err := f.Write(data)
 		if err == nil && n < len(data) {
 			err = io.ErrShortWrite
 		}
 		if err != nil {
+			return err
+		}
+		if err := failpoint.Here("disk.sync"); err != nil {
 			return err
 		}
 		return f.Sync()

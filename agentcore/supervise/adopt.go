@@ -1,5 +1,7 @@
 package supervise
 
+import "time"
+
 // This file is what happens to a process that was there before this agent.
 
 // takeIn gives the process that was found a number.
@@ -12,7 +14,7 @@ func (m *machine) takeIn(e Event) Worker {
 // the while; what is not known yet is whether it still answers.
 func find(m *machine, e Event) {
 	m.cancelTimers()
-	m.Attempts, m.Again, m.Restarts = 0, false, e.Restarts
+	m.Attempts, m.Again, m.blocked, m.Restarts = 0, false, false, max(m.Restarts, e.Restarts)
 	m.Cur = m.takeIn(e)
 	m.Cur.Found = true
 	m.do(Effect{Kind: TakeIn, Worker: m.Cur.ID})
@@ -26,14 +28,23 @@ func find(m *machine, e Event) {
 
 // leftover has a process that was the share once end, however long what it has
 // in flight takes.
-func leftover(m *machine, e Event) {
+func leftover(m *machine, e Event) { m.leftover(e, m.policy.RollLimit) }
+
+// leftoverStopped: a share is not stopped before all that was the share has
+// ended, and for that it gets as long as for any stop.
+func leftoverStopped(m *machine, e Event) {
+	m.leftover(e, m.StopGrace)
+	m.enter(Stopping, NoTrouble, "")
+}
+
+func (m *machine) leftover(e Event, limit time.Duration) {
 	w := m.takeIn(e)
 	m.do(Effect{Kind: TakeIn, Worker: w.ID})
 	how := Quit
 	if e.OK { // a second signal would end it at once
 		how = Limit
 	}
-	m.do(Effect{Kind: how, Worker: w.ID, After: m.policy.RollLimit})
+	m.do(Effect{Kind: how, Worker: w.ID, After: limit})
 	m.retire(&w)
 }
 
@@ -41,15 +52,19 @@ func leftover(m *machine, e Event) {
 // declared has changed meanwhile, it is rolled like any other.
 func adopted(m *machine, e Event) {
 	m.do(Effect{Kind: Unlimit, Worker: m.Cur.ID})
-	m.Cur.Serving, m.Cur.Found, m.Cur.PID, m.Cur.Version = true, false, e.PID, e.Version
+	m.Cur.Serving, m.Cur.Found = true, false
+	m.Cur.PID, m.Cur.Version, m.Cur.Stale = e.PID, e.Version, e.Stale
 	m.Cur.Gen = m.Gen
-	if !e.Same {
+	if !e.Same || m.Cur.Renew {
 		m.Cur.Gen--
 	}
 	m.BoundGen = m.Cur.Gen
 	m.tell(Notice{Kind: NoticeAdopted})
 	m.cameUp(e.Health)
-	m.Cur.ReadyAt = m.now.Add(-m.policy.MinReady) // it has been ready for long
+	m.Cur.ReadyAt = m.now.Add(-max(e.Age, m.policy.MinReady)) // it is not new
+	if m.Phase == Ready {
+		m.Since = m.Cur.ReadyAt
+	}
 	if !e.OK {
 		m.Cur.Doubt = true
 		m.timer(ProbeDue, 0)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/record"
 	"sharetray/platform"
@@ -82,12 +83,23 @@ func Meet(ctx context.Context, l Launch, path string, rec *record.Record) (*Foun
 	case errors.As(err, &refused):
 		return giveUp(fmt.Errorf("%w: %w", ErrVersion, err))
 	case errors.Is(err, link.ErrClosed):
-		return giveUp(fmt.Errorf("%w: %w", ErrNobody, err)) // it died, or hung up
+		// It died, or it is none of ours, and hung up.
+		if conn, life, again := platform.FindChild(path); again == nil {
+			conn.Close()
+			life.Close()
+			return giveUp(fmt.Errorf("%w: it hangs up", ErrStranger))
+		}
+		return giveUp(fmt.Errorf("%w: %w", ErrNobody, err))
 	case rec == nil:
 		return giveUp(ErrSilent)
 	default:
 		p.PID, p.nonce, p.Version, started = rec.PID, rec.Nonce, rec.Version, rec.Started
 		f.Share = rec.Share.String()
+	}
+	// What is said on the link or in the record may be wrong, or right in another
+	// container only.
+	if !platform.Listens(p.PID, conn) {
+		return giveUp(fmt.Errorf("%w: it is not process %d that listens there", ErrStranger, p.PID))
 	}
 	handle, err := platform.FindProcess(p.PID, started)
 	if err != nil {
@@ -104,8 +116,13 @@ func (p *Proc) known(answer link.Message) error {
 	if answer.Hello.Protocol < link.OldestProtocol {
 		return fmt.Errorf("%w: %d, and this agent speaks none below %d", ErrVersion, answer.Hello.Protocol, link.OldestProtocol)
 	}
-	p.Version = answer.Hello.Version
+	p.Version, p.Image = answer.Hello.Version, answer.Hello.Image
 	return nil
+}
+
+// stale reports whether the process runs another program than this agent.
+func (p *Proc) stale() bool {
+	return p.Version != p.launch.Version || p.Image != "" && p.Image != platform.ImageID()
 }
 
 // Forget leaves the process alone.
@@ -141,7 +158,9 @@ func (l *loop) takeOver(ctx context.Context, id int, f *Found) {
 			return
 		}
 	}
+	_ = failpoint.Here("adopt.ask")
 	answer, err := p.link.Ask(ctx, link.Message{Type: link.TypeAdopt})
+	_ = failpoint.Here("adopt.answered")
 	if err != nil {
 		l.notTaken(id, p, err)
 		return
@@ -154,13 +173,11 @@ func (l *loop) takeOver(ctx context.Context, id int, f *Found) {
 	}
 	told := l.told(id)
 	p.health.Store(&told)
-	e := Event{Kind: Adopted, Worker: id, PID: p.PID, Version: p.Version}
+	e := Event{Kind: Adopted, Worker: id, PID: p.PID, Version: p.Version, Stale: p.stale(),
+		Age: max(0, platform.SteadyClock()-role.Order)}
 	probe, cancel := context.WithTimeout(ctx, l.cfg.Policy.ProbeTimeout)
 	defer cancel()
-	err = probeHTTP(probe, Addresses(role.Serve.Share)[0], role.Serve.Probe, p.nonce)
-	if err == nil {
-		e.Health, err = p.ping(probe)
-	}
+	e.Health, err = p.answers(probe, Addresses(role.Serve.Share)[0], role.Serve.Probe)
 	e.OK = err == nil
 	l.mail.Put(letter{event: e, served: role.Serve, socks: answer.Sockets})
 }

@@ -26,7 +26,8 @@ type Launch struct {
 	Version string
 	Stderr  *os.File // for what a process says outside its log; nil: nowhere
 	// Taken is called when a share process says that another agent has adopted
-	// it. It may be called often, and must not block.
+	// it. It may be called often, must not block, and sets Left before it returns:
+	// the process hangs up next.
 	Taken func()
 	// Left is set when this agent leaves its share processes to another one: no
 	// harm is done to them any more.
@@ -37,6 +38,7 @@ type Launch struct {
 type Proc struct {
 	PID     int
 	Version string // of the program that it runs
+	Image   string // the file that it runs: platform.ImageID
 	nonce   string
 
 	launch Launch
@@ -45,7 +47,7 @@ type Proc struct {
 	reap   sync.Mutex    // held while it is waited for: afterwards its pid may be a stranger's
 	dying  chan struct{} // closed as soon as its death is noticed
 	notice sync.Once
-	gone   chan struct{} // closed once it was waited for
+	gone   chan struct{} // closed once it was waited for, or is another agent's
 	cause  string        // how it ended; valid after gone
 	code   int
 	health atomic.Pointer[func(link.Health)]
@@ -150,7 +152,8 @@ func (p *Proc) noticed() { p.notice.Do(func() { close(p.dying) }) }
 func (p *Proc) wait(life net.Conn, path string) {
 	<-p.link.Done()
 	if p.launch.Left.Load() {
-		return // it is another agent's
+		close(p.gone) // it is another agent's: it is not known to have died, but nobody waits for it
+		return
 	}
 	p.noticed() // the lifeline may be later, when its thread was the last to go
 	p.reap.Lock()
@@ -184,7 +187,11 @@ func (p *Proc) Kill() { p.signal(p.body.Kill) }
 func (p *Proc) Quit() { p.signal(p.body.AskToStop) }
 
 func (p *Proc) signal(send func() error) {
-	if p.launch.Left.Load() || p.disowned.Load() || !p.reap.TryLock() {
+	if p.launch.Left.Load() {
+		p.link.Close() // one that no other agent wants ends by itself
+		return
+	}
+	if p.disowned.Load() || !p.reap.TryLock() {
 		return // it is not ours, or has ended
 	}
 	defer p.reap.Unlock()

@@ -41,13 +41,19 @@ func DefaultPolicy() Policy {
 // last minute".
 const crashWindow = time.Minute
 
+// limitPause is the least time between two processes that are replaced because
+// they are past a limit, and between two notices of one that visitors meet.
+const limitPause = time.Minute
+
 // Worker is a share process as the state machine sees it. ID 0 is none.
 type Worker struct {
 	ID      int
 	Gen     int // of the declaration that it serves
 	PID     int
 	Version string    // of the program that it runs
+	Stale   bool      // which is another one than this agent's
 	Found   bool      // it was there before this agent, which has not taken it over yet
+	Renew   bool      // a restart was asked for before it was taken over
 	Doubt   bool      // it was taken over, and has not answered a visitor since
 	Serving bool      // it has taken the sockets and is configured
 	ReadyAt time.Time // zero: not yet
@@ -79,6 +85,11 @@ type State struct {
 	Ghost       int           // the worker that vanished, until it is known how it ended
 	Downtime    time.Duration // how long visitors waited for its successor; zero: they still do
 	TargetError string        // what the process says of its target
+	Excess      string        // which limit the process says that it is past
+	Full        string        // which limit it says it has reached, so that visitors wait
+	Limits      []string      // by which means it says its limits are kept
+	ExcessAt    time.Time     // when a process was last replaced because of Excess
+	FullAt      time.Time     // when Full was last told
 	PortError   string        // why the sockets of Gen can't be had while older ones serve
 	RollError   string        // why what was declared or asked for last is not in force
 	Again       bool          // start again once stopped
@@ -150,8 +161,8 @@ const (
 )
 
 var kindNames = [kinds]string{"start", "stop", "declare", "spoil", "restart", "bound", "bind failed",
-	"serving", "refused", "probed", "answered", "silent", "find", "leftover", "adopted", "lost", "told", "vanished", "exited", "next serving", "next refused",
-	"next probed", "next exited", "old exited", "retry due", "ping due", "probe due", "forget due", "grace over", "released"}
+	"serving", "refused", "probed", "answered", "silent", "find", "leftover", "adopted", "lost", "told", "vanished", "exited",
+	"next serving", "next refused", "next probed", "next exited", "old exited", "retry due", "ping due", "probe due", "forget due", "grace over", "released"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -161,14 +172,16 @@ type Event struct {
 	At     time.Time
 	Worker int // whom it is about
 
-	OK        bool         // Probed, Adopted; Leftover: it was asked to end already
-	PID       int          // Serving, Find, Adopted
-	Version   string       // Serving, Find, Adopted
-	Restarts  int          // Find
-	Same      bool         // Adopted: what it serves is what is declared
-	Health    *link.Health // Probed, Answered, Told
-	Reason    string       // Spoil, Find, BindFailed, Refused, Probed, Exited
-	Permanent bool         // BindFailed, Refused, Exited: trying again will not mend it
+	OK        bool          // Probed, Adopted; Leftover: it was asked to end already
+	PID       int           // Serving, Find, Adopted
+	Version   string        // Serving, Find, Adopted
+	Restarts  int           // Find
+	Stale     bool          // Adopted: it runs another program than this agent
+	Age       time.Duration // Adopted: how long it has served
+	Same      bool          // Adopted: what it serves is what is declared
+	Health    *link.Health  // Probed, Answered, Told
+	Reason    string        // Spoil, Find, BindFailed, Refused, Probed, Exited
+	Permanent bool          // BindFailed, Refused, Exited: trying again will not mend it
 	StopGrace time.Duration
 	Roll      bool // Declare: the process must be replaced for it
 	Final     bool // Stop: for good
@@ -197,6 +210,11 @@ const (
 	Gone                      // the share is no more
 )
 
+var effectNames = [...]string{"bind", "trim", "release", "acquire", "take in", "limit", "unlimit", "probe", "swap", "resume",
+	"ping", "quit", "kill", "timer", "cancel", "tell", "gone"}
+
+func (k EffectKind) String() string { return effectNames[k] }
+
 // Effect is one thing to do.
 type Effect struct {
 	Kind   EffectKind
@@ -214,6 +232,7 @@ const (
 	NoticeRecovered NoticeKind = "recovered"
 	NoticeFailed    NoticeKind = "failed"
 	NoticeBlocked   NoticeKind = "blocked"
+	NoticeLimited   NoticeKind = "limited"
 	NoticeAdopted   NoticeKind = "adopted" // not for the desktop: nobody noticed
 )
 

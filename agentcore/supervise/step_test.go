@@ -39,8 +39,23 @@ var (
 	isReady  = func(w int) Event { return Event{Kind: Probed, Worker: w, OK: true, Health: &link.Health{}} }
 	letGo    = Event{Kind: Released}
 	exits    = func(w int) Event { return Event{Kind: Exited, Worker: w, Reason: "it was killed by SIGKILL"} }
-	up       = []Event{declared, {Kind: Start}, isBound, serves(1), isReady(1)}
+	// tellsLimit is what process 1, or another, says of its limits.
+	tellsLimit = func(full, excess string, w ...int) Event {
+		return Event{Kind: Told, Worker: append(w, 1)[0], Health: &link.Health{Full: full, Excess: excess}}
+	}
+	up = []Event{declared, {Kind: Start}, isBound, serves(1), isReady(1)}
+
+	isFound = Event{Kind: Find, PID: 101, Version: "old", Restarts: 3}
+	adopts  = Event{Kind: Adopted, Worker: 1, OK: true, PID: 101, Version: "old", Age: time.Hour, Same: true, Health: &link.Health{}}
+	met     = []Event{declared, isFound}
+	taken   = []Event{declared, isFound, adopts}
 )
+
+// but is an event with something else about it.
+func but(e Event, change func(*Event)) Event {
+	change(&e)
+	return e
+}
 
 func lifeOf(events ...any) []Event {
 	var all []Event
@@ -57,6 +72,14 @@ func lifeOf(events ...any) []Event {
 
 func has(effects []Effect, kind EffectKind, worker int) bool {
 	return slices.ContainsFunc(effects, func(e Effect) bool { return e.Kind == kind && e.Worker == worker })
+}
+
+func hasFor(effects []Effect, kind EffectKind, worker int, after time.Duration) bool {
+	return slices.Contains(effects, Effect{Kind: kind, Worker: worker, After: after})
+}
+
+func hasTimer(effects []Effect, due Kind, after time.Duration) bool {
+	return slices.Contains(effects, Effect{Kind: Timer, Due: due, After: after})
 }
 
 func says(effects []Effect, kind NoticeKind) bool {
@@ -159,6 +182,26 @@ func TestWhatFollows(t *testing.T) {
 		{"target down", lifeOf(up, Event{Kind: Told, Worker: 1, Health: &link.Health{TargetError: "the folder is gone"}}), Unhealthy, TargetTrouble, nil},
 		{"target back", lifeOf(up, Event{Kind: Told, Worker: 1, Health: &link.Health{TargetError: "gone"}}, Event{Kind: Answered, Worker: 1, Health: &link.Health{}}),
 			Ready, NoTrouble, nil},
+		{"past its memory limit", lifeOf(up, tellsLimit("", "it took 300MiB")), Unhealthy, LimitTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Acquire, 2) && says(e, NoticeLimited) && s.Cur.ID == 1, "rolled, the old one serves on")
+		}},
+		{"replaced because of it", lifeOf(up, tellsLimit("", "it took 300MiB"), serves(2), isReady(2)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(s.Cur.ID == 2 && s.Restarts == 0 && has(e, Quit, 1), "as with any roll")
+		}},
+		{"past it again at once", lifeOf(up, tellsLimit("", "it took 300MiB"), serves(2), isReady(2), tellsLimit("", "it took 300MiB", 2)), Unhealthy, LimitTrouble, func(s State, e []Effect) string {
+			return expect(!has(e, Acquire, 3) && !says(e, NoticeLimited), "not rolled all the time")
+		}},
+		{"past it again after a while", lifeOf(up, tellsLimit("", "it took 300MiB"), serves(2), isReady(2),
+			Event{Kind: Answered, Worker: 2, Health: &link.Health{Excess: "it took 300MiB"}, At: t0.Add(2 * time.Minute)}), Unhealthy, LimitTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Acquire, 3) && says(e, NoticeLimited), "rolled once more")
+		}},
+		{"all connections in use", lifeOf(up, tellsLimit("all are in use", "")), Unhealthy, LimitTrouble, func(s State, e []Effect) string {
+			return expect(says(e, NoticeLimited) && s.InForce() && !has(e, Acquire, 2), "told, and nothing is done about it")
+		}},
+		{"in use again at once", lifeOf(up, tellsLimit("all are in use", ""), tellsLimit("", ""), tellsLimit("all are in use", "")), Unhealthy, LimitTrouble, func(s State, e []Effect) string {
+			return expect(!says(e, NoticeLimited), "not told all the time")
+		}},
+		{"room again", lifeOf(up, tellsLimit("all are in use", ""), tellsLimit("", "")), Ready, NoTrouble, nil},
 		{"one missed ping", lifeOf(up, missed), Ready, NoTrouble, nil},
 		{"two missed pings", lifeOf(up, missed, missed), Unhealthy, ProcessTrouble, func(_ State, e []Effect) string {
 			return expect(has(e, Acquire, 2) && says(e, NoticeCrashed), "a successor is asked for, and people are told")
@@ -215,6 +258,121 @@ func TestWhatFollows(t *testing.T) {
 		{"removed while invalid", []Event{{Kind: Spoil}, {Kind: Stop, Final: true}, letGo}, Stopped, NoTrouble, func(_ State, e []Effect) string {
 			return expect(has(e, Gone, 0), "gone")
 		}},
+		{"found", met, Starting, NoTrouble, func(s State, e []Effect) string {
+			return expect(has(e, TakeIn, 1) && hasFor(e, Limit, 1, DefaultPolicy().FindGrace) && !has(e, Bind, 0) && !has(e, Acquire, 2) &&
+				s.Cur.PID == 101 && s.Restarts == 3, "it is taken over, and nothing else is begun")
+		}},
+		{"found, and silent", []Event{declared, but(isFound, func(e *Event) { e.Reason = "it does not answer" })}, Starting, ProcessTrouble, func(s State, _ []Effect) string {
+			return expect(s.Reason == "it does not answer", "why it takes so long is shown")
+		}},
+		{"started while it is being taken over", lifeOf(met, Event{Kind: Start}), Starting, NoTrouble, func(s State, e []Effect) string {
+			return expect(len(e) == 0 && s.Cur.ID == 1, "nothing else is begun")
+		}},
+		{"adopted", taken, Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(s.InForce() && has(e, Unlimit, 1) && says(e, NoticeAdopted) && !says(e, NoticeRecovered) && !has(e, Bind, 0) &&
+				s.Restarts == 3 && s.Attempts == 0 && len(s.Crashes) == 0 && s.Since.Before(t0) && s.BoundGen == s.Gen, "as if it had always been")
+		}},
+		{"adopted, of another version", lifeOf(met, but(adopts, func(e *Event) { e.Stale = true })), Ready, NoTrouble, func(s State, _ []Effect) string {
+			return expect(s.Cur.Stale && s.Cur.Version == "old" && s.InForce(), "that is known")
+		}},
+		{"adopted, its target down", lifeOf(met, but(adopts, func(e *Event) { e.Health = &link.Health{TargetError: "gone"} })), Unhealthy, TargetTrouble, nil},
+		{"adopted, and killed the next moment", lifeOf(taken, but(exits(1), func(e *Event) { e.At = t0.Add(3 * time.Second) })), Starting, ProcessTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Acquire, 2) && s.Restarts == 4 && s.Attempts == 0, "replaced at once: it is not new")
+		}},
+		{"adopted, but not seen by visitors", lifeOf(met, but(adopts, func(e *Event) { e.OK = false })), Unhealthy, ProcessTrouble, func(s State, e []Effect) string {
+			return expect(s.Cur.Doubt && s.Cur.Misses == 1 && hasTimer(e, ProbeDue, 0), "asked again at once")
+		}},
+		{"adopted, and seen after all", lifeOf(met, but(adopts, func(e *Event) { e.OK = false }), isReady(1)), Ready, NoTrouble, func(s State, _ []Effect) string {
+			return expect(!s.Cur.Doubt && s.Cur.Misses == 0, "no doubt")
+		}},
+		{"adopted, and never seen", lifeOf(met, but(adopts, func(e *Event) { e.OK = false }), Event{Kind: Probed, Worker: 1}), Unhealthy, ProcessTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Acquire, 2) && s.Cur.ID == 1, "replaced as one that hangs")
+		}},
+		{"adopted, serving what was declared before", lifeOf(met, but(adopts, func(e *Event) { e.Same = false })), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Bind, 0) && !s.InForce() && s.Cur.ID == 1, "it serves on while the sockets are looked after")
+		}},
+		{"rolled after adoption", lifeOf(met, but(adopts, func(e *Event) { e.Same = false }), isBound, serves(2), isReady(2)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(s.InForce() && s.Cur.ID == 2 && hasFor(e, Quit, 1, DefaultPolicy().RollLimit) && s.Restarts == 3, "the one before drains")
+		}},
+		{"changed while it is being taken over", lifeOf(met, declared), Starting, NoTrouble, func(s State, e []Effect) string {
+			return expect(len(e) == 0, "that comes later")
+		}},
+		{"changed while it was being taken over", lifeOf(met, declared, but(adopts, func(e *Event) { e.Same = false })), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Bind, 0) && s.Gen == 2 && s.Cur.Gen == 1, "rolled like any other")
+		}},
+		{"changed and changed back meanwhile", lifeOf(met, declared, declared, adopts), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(s.InForce() && !has(e, Bind, 0), "nothing to do")
+		}},
+		{"restarted while it was being taken over", lifeOf(met, Event{Kind: Restart}, adopts), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Bind, 0) && !s.InForce(), "who asks for a new process gets one")
+		}},
+		{"spoiled while it was being taken over", lifeOf(met, Event{Kind: Spoil, Reason: "bad"}, adopts), Ready, NoTrouble, func(s State, _ []Effect) string {
+			p, _, _ := s.View()
+			return expect(p == Invalid && s.InForce(), "shown as invalid, serving on")
+		}},
+		{"lost", lifeOf(met, Event{Kind: Lost, Worker: 1}), Starting, NoTrouble, func(s State, e []Effect) string {
+			return expect(hasFor(e, Limit, 1, DefaultPolicy().RollLimit) && has(e, Bind, 0) && !has(e, Quit, 1) && s.Cur.ID == 0,
+				"it may finish, without a second signal, and there will be another")
+		}},
+		{"lost, and ended", lifeOf(met, Event{Kind: Lost, Worker: 1}, isBound, exits(1)), Starting, NoTrouble, func(s State, e []Effect) string {
+			return expect(len(s.Olds) == 0 && s.Cur.ID == 2 && !says(e, NoticeCrashed), "no crash")
+		}},
+		{"lost, and over its limit", lifeOf(met, Event{Kind: Lost, Worker: 1}, isBound, Event{Kind: GraceOver, Worker: 1}), Starting, NoTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Kill, 1) && !has(e, Kill, 2), "ended")
+		}},
+		{"died while it was being taken over", lifeOf(met, exits(1)), Starting, ProcessTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Bind, 0) && says(e, NoticeCrashed) && s.Restarts == 4 && s.Attempts == 0 && s.Reason != "", "a crash of one that had been up")
+		}},
+		{"back after that", lifeOf(met, exits(1), isBound, serves(2), isReady(2)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(says(e, NoticeRecovered) && s.InForce(), "recovery is told")
+		}},
+		{"dying while it is being taken over", lifeOf(met, Event{Kind: Vanished, Worker: 1}), Starting, NoTrouble, nil},
+		{"silent for longer than it may", lifeOf(met, Event{Kind: GraceOver, Worker: 1}), Starting, NoTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Kill, 1) && s.Cur.ID == 1, "ended; what follows comes when it is gone")
+		}},
+		{"its time over when it was adopted already", lifeOf(taken, Event{Kind: GraceOver, Worker: 1}), Ready, NoTrouble, func(_ State, e []Effect) string {
+			return expect(len(e) == 0, "too late")
+		}},
+		{"stopped while it is being taken over", lifeOf(met, Event{Kind: Stop}), Stopping, NoTrouble, func(s State, e []Effect) string {
+			return expect(hasFor(e, Quit, 1, declared.StopGrace) && has(e, Release, 0), "asked to end, within its grace")
+		}},
+		{"stopped, and adopted too late", lifeOf(met, Event{Kind: Stop}, adopts), Stopping, NoTrouble, func(_ State, e []Effect) string {
+			return expect(len(e) == 0, "overtaken")
+		}},
+		{"stopped, and lost too late", lifeOf(met, Event{Kind: Stop}, Event{Kind: Lost, Worker: 1}), Stopping, NoTrouble, func(_ State, e []Effect) string {
+			return expect(len(e) == 0, "overtaken")
+		}},
+		{"stopped meanwhile, and gone", lifeOf(met, Event{Kind: Stop}, letGo, exits(1)), Stopped, NoTrouble, func(_ State, e []Effect) string {
+			return expect(!says(e, NoticeCrashed), "no crash")
+		}},
+		{"stopped meanwhile, past its grace", lifeOf(met, Event{Kind: Stop}, Event{Kind: GraceOver, Worker: 1}), Stopping, NoTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Kill, 1), "killed")
+		}},
+		{"a leftover", lifeOf(up, Event{Kind: Leftover, PID: 102}), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(has(e, TakeIn, 2) && hasFor(e, Quit, 2, DefaultPolicy().RollLimit) && slices.Equal(s.Olds, []int{2}), "asked to end")
+		}},
+		{"a leftover that ends already", lifeOf(up, Event{Kind: Leftover, PID: 102, OK: true}), Ready, NoTrouble, func(_ State, e []Effect) string {
+			return expect(hasFor(e, Limit, 2, DefaultPolicy().RollLimit) && !has(e, Quit, 2), "not asked a second time")
+		}},
+		{"a leftover of a share that is to be stopped", []Event{declared, {Kind: Leftover, PID: 102}}, Stopping, NoTrouble, func(s State, e []Effect) string {
+			return expect(hasFor(e, Quit, 1, declared.StopGrace), "asked to end, within its grace")
+		}},
+		{"a leftover of such a share has ended", []Event{declared, {Kind: Leftover, PID: 102}, exits(1)}, Stopped, NoTrouble, nil},
+		{"removed while a leftover ends", []Event{declared, {Kind: Leftover, PID: 102}, {Kind: Stop, Final: true}, exits(1)}, Stopped, NoTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Gone, 0), "gone when that is")
+		}},
+		{"a leftover of a share whose file can't be used", []Event{{Kind: Spoil}, {Kind: Leftover, PID: 102}, {Kind: Stop, Final: true}, letGo, exits(1)}, Stopped, NoTrouble, func(_ State, e []Effect) string {
+			return expect(has(e, Gone, 0), "it can be removed all the same")
+		}},
+		{"a leftover beside the one that serves", lifeOf(met, Event{Kind: Leftover, PID: 102}, adopts), Ready, NoTrouble, func(s State, _ []Effect) string {
+			return expect(s.Cur.ID == 1 && slices.Equal(s.Olds, []int{2}), "each its own")
+		}},
+		{"a leftover that ended", lifeOf(met, Event{Kind: Leftover, PID: 102}, adopts, exits(2)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(len(s.Olds) == 0 && len(e) == 0, "nobody cares")
+		}},
+		{"stopped with a leftover", lifeOf(met, Event{Kind: Leftover, PID: 102}, adopts, Event{Kind: Stop}, letGo, exits(1)), Stopping, NoTrouble, func(s State, _ []Effect) string {
+			return expect(slices.Equal(s.Olds, []int{2}), "waits for it, too")
+		}},
 		{"stale news", lifeOf(up, exits(1), serves(2), isReady(2), exits(1), Event{Kind: Silent, Worker: 1}), Ready, NoTrouble, nil},
 	}
 	for _, tt := range tests {
@@ -257,8 +415,9 @@ func TestBackoff(t *testing.T) {
 type world struct {
 	s       State
 	now     time.Time
-	alive   map[int]bool // acquired, and not yet reported gone; true once it serves
-	asked   map[int]bool // told to end
+	alive   map[int]bool // acquired or found, and not yet reported gone; true once it serves
+	met     map[int]bool // found, and not heard of since
+	asked   map[int]bool // told to end, or known to do so
 	held    bool         // sockets
 	gone    bool
 	pending []Event // a bind in flight
@@ -270,8 +429,15 @@ func (w *world) step(t *rapid.T, e Event) {
 	switch e.Kind {
 	case Exited, Refused:
 		delete(w.alive, e.Worker)
+		delete(w.met, e.Worker)
 	case Serving:
 		w.alive[e.Worker] = true
+	case Adopted: // its sockets are kept if it is still the one that is to serve
+		w.held = w.held || w.s.Cur.ID == e.Worker
+		delete(w.met, e.Worker)
+	case Lost:
+		w.asked[e.Worker] = true
+		delete(w.met, e.Worker)
 	}
 	var effects []Effect
 	w.s, effects = Step(w.s, e, DefaultPolicy())
@@ -282,6 +448,12 @@ func (w *world) step(t *rapid.T, e Event) {
 				t.Fatalf("a process without sockets, after %s", e.Kind)
 			}
 			w.alive[f.Worker] = false
+		case TakeIn:
+			w.alive[f.Worker] = true
+			w.asked[f.Worker] = e.Kind == Leftover && e.OK
+			if e.Kind == Find {
+				w.met[f.Worker] = true
+			}
 		case Quit, Kill:
 			w.asked[f.Worker] = true
 		case Bind:
@@ -296,8 +468,12 @@ func (w *world) step(t *rapid.T, e Event) {
 
 func TestWhateverHappens(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{s: New(t0), now: t0, alive: map[int]bool{}, asked: map[int]bool{}}
+		w := &world{s: New(t0), now: t0, alive: map[int]bool{}, asked: map[int]bool{}, met: map[int]bool{}}
 		w.step(t, declared)
+		if rapid.Bool().Draw(t, "found") {
+			w.step(t, Event{Kind: Find, PID: 101, Reason: rapid.SampledFrom([]string{"", "it is silent"}).Draw(t, "reason")})
+			w.mustHold(t)
+		}
 		for range rapid.IntRange(1, 80).Draw(t, "events") {
 			if w.gone {
 				break
@@ -324,18 +500,21 @@ func TestWhateverHappens(t *testing.T) {
 }
 
 func (w *world) anything(t *rapid.T) Event {
-	kind := rapid.SampledFrom([]Kind{Start, Stop, Declare, Spoil, Restart, RetryDue, PingDue, ProbeDue, ForgetDue}).Draw(t, "kind")
+	kind := rapid.SampledFrom([]Kind{Start, Stop, Declare, Spoil, Restart, Leftover, RetryDue, PingDue, ProbeDue, ForgetDue}).Draw(t, "kind")
 	worker := 0
 	if ids := w.ids(); len(ids) > 0 && rapid.IntRange(0, 3).Draw(t, "by a process") > 0 {
 		worker = rapid.SampledFrom(ids).Draw(t, "worker")
 		can := []Kind{Serving, Refused, GraceOver} // what a process on its way can do
-		if w.alive[worker] {
+		switch {
+		case w.met[worker]:
+			can = []Kind{Adopted, Adopted, Lost, Vanished, Exited, GraceOver}
+		case w.alive[worker]:
 			can = []Kind{Probed, Probed, Probed, Answered, Silent, Told, Vanished, Exited, GraceOver}
 		}
 		kind = rapid.SampledFrom(can).Draw(t, "what it does")
 	}
 	e := Event{Kind: kind, Worker: worker, OK: rapid.Bool().Draw(t, "ok"), Permanent: rapid.IntRange(0, 9).Draw(t, "permanent") == 0,
-		Roll: rapid.Bool().Draw(t, "roll"), Health: &link.Health{}}
+		Roll: rapid.Bool().Draw(t, "roll"), Same: rapid.Bool().Draw(t, "same"), Health: &link.Health{}}
 	if kind == Stop {
 		e.Final = rapid.IntRange(0, 9).Draw(t, "final") == 0
 	}
@@ -376,6 +555,13 @@ func (w *world) mustHold(t *rapid.T) {
 			return "up, with nothing that serves"
 		case s.Phase == Backoff && s.Cur.ID != 0:
 			return "backing off, with a process"
+		case s.Cur.Found && s.Phase != Starting:
+			return "not taken over, and past that"
+		case s.Phase == Starting && s.Cur.ID == 0 && len(w.pending) == 0:
+			return "starting, and nothing is on its way"
+		}
+		if s.Cur.Found != w.met[s.Cur.ID] {
+			return "whether it was taken over is not known"
 		}
 		for _, id := range s.Olds {
 			if !w.asked[id] {

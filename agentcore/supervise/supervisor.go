@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"time"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/mailbox"
 	"sharetray/agentcore/problem"
@@ -157,6 +159,7 @@ type shown struct {
 	restarts int
 	crashes  int
 	since    time.Time
+	limits   string
 }
 
 func (s *Supervisor) run() {
@@ -197,6 +200,9 @@ func (l *loop) handle(m letter) {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
+	if failpoint.Enabled {
+		_ = failpoint.Here("event." + e.Kind.String())
+	}
 	switch e.Kind {
 	case Declare:
 		l.share = *m.share
@@ -233,7 +239,8 @@ func (l *loop) handle(m letter) {
 
 func (l *loop) report(notices []Notice) {
 	phase, trouble, reason := l.state.View()
-	now := shown{phase, trouble, reason, l.state.Cur.PID, l.state.Restarts, len(l.state.Crashes), l.state.Since}
+	now := shown{phase, trouble, reason, l.state.Cur.PID, l.state.Restarts, len(l.state.Crashes), l.state.Since,
+		strings.Join(l.state.Limits, "\n")}
 	if now == l.shown && len(notices) == 0 && !l.gone {
 		return
 	}
@@ -258,6 +265,9 @@ func (l *loop) answerWaiters() {
 // reports back by mail.
 func (l *loop) act(f Effect) {
 	w := l.workers[f.Worker]
+	if failpoint.Enabled {
+		_ = failpoint.Here("effect." + f.Kind.String())
+	}
 	switch f.Kind {
 	case Bind:
 		e := Event{Kind: Bound}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/netip"
 	"time"
 
+	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
 	"sharetray/platform"
 )
@@ -39,6 +41,7 @@ func (l *loop) acquire(id int) {
 
 func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*platform.Socket) letter {
 	proc, rehearsed, err := l.cfg.Pool.take(ctx, l.Supervisor)
+	_ = failpoint.Here("serve.process")
 	if err != nil {
 		return letter{event: Event{Kind: Refused, Worker: id, Reason: "no share process could be started: " + err.Error()}}
 	}
@@ -50,6 +53,7 @@ func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*pl
 	} else {
 		_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &serve}, lent...)
 	}
+	_ = failpoint.Here("serve.told")
 	if err == nil {
 		return letter{event: Event{Kind: Serving, Worker: id, PID: proc.PID, Version: proc.Version}, proc: proc, secret: serve.Probe}
 	}
@@ -147,10 +151,9 @@ func (l *loop) check(id int, w, pause *worker) {
 		l.ask(pause.proc, link.TypePause)
 	}
 	e := Event{Kind: Probed, Worker: id}
-	err := probeHTTP(ctx, w.addrs[0], w.secret, w.proc.nonce)
-	if err == nil {
-		e.Health, err = w.proc.ping(ctx)
-	}
+	_ = failpoint.Here("probe.paused")
+	var err error
+	e.Health, err = w.proc.answers(ctx, w.addrs[0], w.secret)
 	if errors.Is(err, link.ErrClosed) {
 		return // it is dying, which is told otherwise
 	}
@@ -180,6 +183,22 @@ func (l *loop) ping(id int, w *worker) {
 		e.Kind = Silent
 	}
 	l.mail.Put(letter{event: e})
+}
+
+// answers asks the share's real address, and the process for its health. One that
+// serves as many visitors as it may lets the question wait with the other ones:
+// that it says so on its link will do.
+func (p *Proc) answers(ctx context.Context, addr netip.AddrPort, secret string) (*link.Health, error) {
+	err := probeHTTP(ctx, addr, secret, p.nonce)
+	if err == nil {
+		return p.ping(ctx)
+	}
+	soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
+	defer cancel()
+	if h, unheard := p.ping(soon); unheard == nil && h != nil && h.Full != "" {
+		return h, nil
+	}
+	return nil, err
 }
 
 func (p *Proc) ping(ctx context.Context) (*link.Health, error) {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,8 @@ type Agent struct {
 	shares  []agentcore.Status
 	readers map[chan agentcore.Event]bool
 	quit    chan struct{}
+
+	Left atomic.Bool // another agent takes over
 
 	Drain chan struct{} // when set, the end waits until it is closed
 }
@@ -319,6 +322,17 @@ func (a *Agent) Subscribe() ([]agentcore.Status, <-chan agentcore.Event, func())
 }
 
 // Quit implements control.Agent.
+func (a *Agent) Upgrade(exe string) (agentcore.Upgrade, error) {
+	if a.Hook != nil {
+		if err := a.Hook(context.Background(), "upgrade", exe); err != nil {
+			return agentcore.Upgrade{}, err
+		}
+	}
+	return agentcore.Upgrade{State: agentcore.UpgradeNeedless, From: "v1.2.3", To: "v1.2.3"}, nil
+}
+
+func (a *Agent) Leaving() bool { return a.Left.Load() }
+
 func (a *Agent) Quit() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
