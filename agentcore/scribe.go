@@ -52,6 +52,8 @@ func (s *scribe) note(share string, n supervise.Notice) {
 		text = "given up: " + n.Cause
 	case supervise.NoticeBlocked:
 		text = "waiting: " + n.Cause
+	case supervise.NoticeLimited:
+		text = "a limit: " + n.Cause
 	case supervise.NoticeAdopted:
 		text = "another agent looks after the share now"
 	}

@@ -28,7 +28,8 @@ type Status struct {
 	Paused    bool              `json:"paused"`
 	Notify    bool              `json:"notify"`
 	StopGrace string            `json:"stop_grace"`
-	File      string            `json:"file"` // the TOML file that declares it
+	Limits    []string          `json:"limits,omitempty"` // of each limit that is set, how it is kept
+	File      string            `json:"file"`             // the TOML file that declares it
 }
 
 // EventType says what an Event tells.
@@ -41,6 +42,7 @@ const (
 	Recovered EventType = "recovered" // ready again after Crashed; Downtime is set
 	Failed    EventType = "failed"    // given up: Status.LastError says why
 	Blocked   EventType = "blocked"   // it can't start for now (its port is taken); Status.LastError says why
+	Limited   EventType = "limited"   // it has met a limit of its own; Cause says which
 	Adopted   EventType = "adopted"   // a new agent looks after its process, which went on all the while
 )
 
@@ -59,7 +61,7 @@ func (m *member) status() Status {
 		Name: m.name, State: phase, Trouble: trouble, LastError: reason,
 		PID: m.last.State.Cur.PID, Restarts: m.last.State.Restarts,
 		Crashes: m.last.State.RecentCrashes(time.Now()), Since: m.last.State.Since,
-		File: m.file, URLs: []string{}, Notify: true,
+		File: m.file, URLs: []string{}, Notify: true, Limits: m.last.State.Limits,
 	}
 	if m.known {
 		st.Kind, st.Target, st.Reach, st.Port = m.share.Kind, m.share.Target, m.share.Reach, m.share.Port

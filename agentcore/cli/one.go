@@ -329,6 +329,9 @@ func writeDetails(w io.Writer, st agentcore.Status, now time.Time) error {
 	line("crashes", strconv.Itoa(st.Crashes))
 	line("notify", strconv.FormatBool(st.Notify))
 	line("stop grace", st.StopGrace)
+	for _, l := range st.Limits {
+		line("limit", l)
+	}
 	line("file", st.File)
 	_, err := io.WriteString(w, b.String())
 	return err

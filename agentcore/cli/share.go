@@ -104,6 +104,17 @@ type shareFlags struct {
 	name, port, reach string
 	notify, json      bool
 	settings          []flagSetting
+	limits            map[string]*string // by key
+}
+
+// limitFlags are the limits of a share: the key, and what it is for.
+var limitFlags = [][2]string{
+	{"memory", "the most memory that its process may take, such as 256MiB"},
+	{"cpu", "how many processors it may keep busy, such as 0.5"},
+	{"open_files", "how many files and connections it may have open"},
+	{"processes", "how many processes and threads it may have"},
+	{"connections", "how many connections are served at the same time; others wait"},
+	{"bandwidth", "how much all visitors get in a second, such as 2MB/s"},
 }
 
 // flagSetting is a flag that stands for a key and one value of it.
@@ -116,6 +127,12 @@ func (f *shareFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.reach, "reach", string(share.Local), "who can open it: local, this computer; lan, its networks too")
 	fl.BoolVar(&f.notify, "notify", true, "say on the desktop when something happens to it")
 	fl.BoolVar(&f.json, "json", false, "print the whole share as JSON, not only its link")
+	f.limits = map[string]*string{}
+	for _, l := range limitFlags {
+		flag := strings.ReplaceAll(l[0], "_", "-")
+		f.limits[l[0]] = fl.String(flag, "", l[1])
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
+	}
 	_ = cmd.RegisterFlagCompletionFunc("reach", cobra.FixedCompletions(
 		[]string{string(share.Local), string(share.LAN)}, cobra.ShellCompDirectiveNoFileComp))
 	for _, flag := range []string{"name", "port"} {
@@ -134,6 +151,11 @@ func (f *shareFlags) newShare(cmd *cobra.Command, kind share.Kind, target string
 	for key, value := range map[string]string{"port": f.port, "reach": f.reach, "notify": strconv.FormatBool(f.notify)} {
 		if cmd.Flags().Changed(key) {
 			keys[key] = value
+		}
+	}
+	for key, value := range f.limits {
+		if cmd.Flags().Changed(strings.ReplaceAll(key, "_", "-")) {
+			keys[key] = *value
 		}
 	}
 	for _, s := range f.settings {

@@ -42,10 +42,11 @@ type record struct {
 	down     bool          // crashed, and not back since
 	saidDown bool          // the last message said that it is not back
 
-	crashTold, failTold, blockTold time.Time // when last told; zero: never
+	crashTold, failTold, blockTold, limitTold time.Time // when last told; zero: never
 
 	failed     *agentcore.Status // a failure that waits for its minute
 	blocked    *agentcore.Status // the same for a taken port
+	limited    string            // the same for a limit
 	blockWords string            // what was last told of the port: the same is not told twice
 	wanted     bool              // the share's own setting
 }
@@ -70,12 +71,14 @@ func step(r record, e agentcore.Event, now time.Time) (record, []Note) {
 		if st.LastError != r.blockWords {
 			r.blocked = &st
 		}
+	case agentcore.Limited:
+		r.limited = e.Cause
 	case agentcore.Changed:
 		switch st.State {
 		case supervise.Ready:
 			r = r.well()
 		case supervise.Stopped, supervise.Stopping: // by the user, who knows
-			r = record{crashTold: r.crashTold, failTold: r.failTold, blockTold: r.blockTold, wanted: r.wanted}
+			r = record{crashTold: r.crashTold, failTold: r.failTold, blockTold: r.blockTold, limitTold: r.limitTold, wanted: r.wanted}
 		}
 	}
 	return tick(r, st.Name, now)
@@ -115,6 +118,9 @@ func (r record) due() time.Time {
 	if r.blocked != nil {
 		at(after(r.blockTold))
 	}
+	if r.limited != "" {
+		at(after(r.limitTold))
+	}
 	return next
 }
 
@@ -146,6 +152,10 @@ func (r record) tell(name string, now time.Time) (record, Note) {
 		n.Body = sentence(r.blocked.LastError) + "\nIt goes up by itself when the port is free."
 		r.blockWords = r.blocked.LastError
 		r.blocked, r.blockTold = nil, now
+	case r.limited != "" && late(r.limitTold):
+		n.Title = Name(name) + " has reached a limit"
+		n.Body = sentence(r.limited) + "\nSee its limits with: sharetray show " + quoted(name)
+		r.limited, r.limitTold = "", now
 	default:
 		n.Title, n.Body = r.crashWords(Name(name), now)
 		r.crashes, r.saidDown, r.crashTold = 0, r.down, now

@@ -121,6 +121,8 @@ func unhealthy(st agentcore.Status) string {
 		return "its port is taken"
 	case supervise.ConfigTrouble:
 		return "its settings can't work"
+	case supervise.LimitTrouble:
+		return "at its limit"
 	}
 	return "not answering"
 }

@@ -218,6 +218,9 @@ func (p *process) health() link.Health {
 		Active:      int(st.active.Load()),
 		Requests:    st.requests.Load(),
 		Uptime:      time.Since(st.since),
+		Excess:      st.limits.excess(),
+		Full:        st.limits.full(),
+		Limits:      st.limits.means(),
 	}
 }
 

@@ -194,6 +194,7 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	p.stages++
 	st := newStage(fmt.Sprintf("share%d", p.stages), kind)
 	st.probe, st.nonce = m.Probe, p.nonce
+	st.limits = newLimits(m.Share, p.targetChanged, slog.Default())
 	for _, s := range socks {
 		ln, err := s.Listener()
 		if err != nil {
@@ -205,7 +206,7 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 		if m.Hold {
 			g.Pause()
 		}
-		st.listeners = append(st.listeners, g)
+		st.listeners = append(st.listeners, st.limits.listen(g))
 	}
 	if !m.Hold {
 		openLog(m.Log)
@@ -229,6 +230,7 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 func (p *process) begin(m link.Serve) {
 	slog.Info("serving", "share", m.Share.Name, "kind", m.Share.Kind, "target", m.Share.Target,
 		"address", addresses(p.stage.listeners), "pid", os.Getpid(), "version", p.version)
+	p.stage.limits.apply()
 	p.stage.kind.start()
 	p.order = platform.SteadyClock()
 	go p.leaveRecord(m)

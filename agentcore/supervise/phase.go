@@ -32,4 +32,5 @@ const (
 	ProcessTrouble Trouble = "process" // the share process is at fault
 	PortTrouble    Trouble = "port"    // its port can't be had
 	ConfigTrouble  Trouble = "config"  // what is declared can't work
+	LimitTrouble   Trouble = "limit"   // it has reached a limit of its own
 )

@@ -41,6 +41,10 @@ func DefaultPolicy() Policy {
 // last minute".
 const crashWindow = time.Minute
 
+// limitPause is the least time between two processes that are replaced because
+// they are past a limit, and between two notices of one that visitors meet.
+const limitPause = time.Minute
+
 // Worker is a share process as the state machine sees it. ID 0 is none.
 type Worker struct {
 	ID      int
@@ -81,6 +85,11 @@ type State struct {
 	Ghost       int           // the worker that vanished, until it is known how it ended
 	Downtime    time.Duration // how long visitors waited for its successor; zero: they still do
 	TargetError string        // what the process says of its target
+	Excess      string        // which limit the process says that it is past
+	Full        string        // which limit it says it has reached, so that visitors wait
+	Limits      []string      // by which means it says its limits are kept
+	ExcessAt    time.Time     // when a process was last replaced because of Excess
+	FullAt      time.Time     // when Full was last told
 	PortError   string        // why the sockets of Gen can't be had while older ones serve
 	RollError   string        // why what was declared or asked for last is not in force
 	Again       bool          // start again once stopped
@@ -223,6 +232,7 @@ const (
 	NoticeRecovered NoticeKind = "recovered"
 	NoticeFailed    NoticeKind = "failed"
 	NoticeBlocked   NoticeKind = "blocked"
+	NoticeLimited   NoticeKind = "limited"
 	NoticeAdopted   NoticeKind = "adopted" // not for the desktop: nobody noticed
 )
 

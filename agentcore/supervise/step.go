@@ -108,7 +108,7 @@ func stop(m *machine, e Event) {
 	m.release()
 	m.Final, m.Again = m.Final || e.Final, false
 	m.DownSince, m.Ghost, m.Downtime, m.blocked = time.Time{}, 0, 0, false
-	m.TargetError, m.PortError, m.RollError = "", "", ""
+	m.TargetError, m.PortError, m.RollError, m.Excess, m.Full, m.Limits = "", "", "", "", "", nil
 	m.enter(Stopping, NoTrouble, "")
 	for _, id := range m.Olds { // asked already: a second time would end them at once
 		m.do(Effect{Kind: Limit, Worker: id, After: m.StopGrace})
@@ -363,7 +363,7 @@ func crashed(m *machine, e Event) {
 // of one that died.
 func (m *machine) succeed(reason string) {
 	m.cancelTimers()
-	m.TargetError = ""
+	m.TargetError, m.Excess, m.Full = "", "", ""
 	m.Restarts++
 	m.enter(Starting, ProcessTrouble, reason)
 	if m.Next.ID == 0 {

@@ -39,7 +39,11 @@ var (
 	isReady  = func(w int) Event { return Event{Kind: Probed, Worker: w, OK: true, Health: &link.Health{}} }
 	letGo    = Event{Kind: Released}
 	exits    = func(w int) Event { return Event{Kind: Exited, Worker: w, Reason: "it was killed by SIGKILL"} }
-	up       = []Event{declared, {Kind: Start}, isBound, serves(1), isReady(1)}
+	// tellsLimit is what process 1, or another, says of its limits.
+	tellsLimit = func(full, excess string, w ...int) Event {
+		return Event{Kind: Told, Worker: append(w, 1)[0], Health: &link.Health{Full: full, Excess: excess}}
+	}
+	up = []Event{declared, {Kind: Start}, isBound, serves(1), isReady(1)}
 
 	isFound = Event{Kind: Find, PID: 101, Version: "old", Restarts: 3}
 	adopts  = Event{Kind: Adopted, Worker: 1, OK: true, PID: 101, Version: "old", Age: time.Hour, Same: true, Health: &link.Health{}}
@@ -178,6 +182,26 @@ func TestWhatFollows(t *testing.T) {
 		{"target down", lifeOf(up, Event{Kind: Told, Worker: 1, Health: &link.Health{TargetError: "the folder is gone"}}), Unhealthy, TargetTrouble, nil},
 		{"target back", lifeOf(up, Event{Kind: Told, Worker: 1, Health: &link.Health{TargetError: "gone"}}, Event{Kind: Answered, Worker: 1, Health: &link.Health{}}),
 			Ready, NoTrouble, nil},
+		{"past its memory limit", lifeOf(up, tellsLimit("", "it took 300MiB")), Unhealthy, LimitTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Acquire, 2) && says(e, NoticeLimited) && s.Cur.ID == 1, "rolled, the old one serves on")
+		}},
+		{"replaced because of it", lifeOf(up, tellsLimit("", "it took 300MiB"), serves(2), isReady(2)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(s.Cur.ID == 2 && s.Restarts == 0 && has(e, Quit, 1), "as with any roll")
+		}},
+		{"past it again at once", lifeOf(up, tellsLimit("", "it took 300MiB"), serves(2), isReady(2), tellsLimit("", "it took 300MiB", 2)), Unhealthy, LimitTrouble, func(s State, e []Effect) string {
+			return expect(!has(e, Acquire, 3) && !says(e, NoticeLimited), "not rolled all the time")
+		}},
+		{"past it again after a while", lifeOf(up, tellsLimit("", "it took 300MiB"), serves(2), isReady(2),
+			Event{Kind: Answered, Worker: 2, Health: &link.Health{Excess: "it took 300MiB"}, At: t0.Add(2 * time.Minute)}), Unhealthy, LimitTrouble, func(s State, e []Effect) string {
+			return expect(has(e, Acquire, 3) && says(e, NoticeLimited), "rolled once more")
+		}},
+		{"all connections in use", lifeOf(up, tellsLimit("all are in use", "")), Unhealthy, LimitTrouble, func(s State, e []Effect) string {
+			return expect(says(e, NoticeLimited) && s.InForce() && !has(e, Acquire, 2), "told, and nothing is done about it")
+		}},
+		{"in use again at once", lifeOf(up, tellsLimit("all are in use", ""), tellsLimit("", ""), tellsLimit("all are in use", "")), Unhealthy, LimitTrouble, func(s State, e []Effect) string {
+			return expect(!says(e, NoticeLimited), "not told all the time")
+		}},
+		{"room again", lifeOf(up, tellsLimit("all are in use", ""), tellsLimit("", "")), Ready, NoTrouble, nil},
 		{"one missed ping", lifeOf(up, missed), Ready, NoTrouble, nil},
 		{"two missed pings", lifeOf(up, missed, missed), Unhealthy, ProcessTrouble, func(_ State, e []Effect) string {
 			return expect(has(e, Acquire, 2) && says(e, NoticeCrashed), "a successor is asked for, and people are told")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"time"
 
 	"sharetray/agentcore/failpoint"
@@ -158,6 +159,7 @@ type shown struct {
 	restarts int
 	crashes  int
 	since    time.Time
+	limits   string
 }
 
 func (s *Supervisor) run() {
@@ -237,7 +239,8 @@ func (l *loop) handle(m letter) {
 
 func (l *loop) report(notices []Notice) {
 	phase, trouble, reason := l.state.View()
-	now := shown{phase, trouble, reason, l.state.Cur.PID, l.state.Restarts, len(l.state.Crashes), l.state.Since}
+	now := shown{phase, trouble, reason, l.state.Cur.PID, l.state.Restarts, len(l.state.Crashes), l.state.Since,
+		strings.Join(l.state.Limits, "\n")}
 	if now == l.shown && len(notices) == 0 && !l.gone {
 		return
 	}

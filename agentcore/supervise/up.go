@@ -16,6 +16,10 @@ func (m *machine) judge() {
 		m.enter(Unhealthy, PortTrouble, m.PortError)
 	case m.TargetError != "":
 		m.enter(Unhealthy, TargetTrouble, m.TargetError)
+	case m.Excess != "":
+		m.enter(Unhealthy, LimitTrouble, m.Excess)
+	case m.Full != "":
+		m.enter(Unhealthy, LimitTrouble, m.Full)
 	default:
 		m.enter(Ready, NoTrouble, m.RollError)
 	}
@@ -23,7 +27,7 @@ func (m *machine) judge() {
 
 func (m *machine) hear(h *link.Health) {
 	if h != nil {
-		m.TargetError = h.TargetError
+		m.TargetError, m.Excess, m.Full, m.Limits = h.TargetError, h.Excess, h.Full, h.Limits
 	}
 }
 
@@ -32,6 +36,7 @@ func told(m *machine, e Event) { m.hear(e.Health) }
 func toldUp(m *machine, e Event) {
 	m.hear(e.Health)
 	m.judge()
+	m.heedLimits()
 }
 
 func ping(m *machine, _ Event)  { m.do(Effect{Kind: Ping, Worker: m.Cur.ID}) }
@@ -63,6 +68,22 @@ func (m *machine) wellAgain(h *link.Health) {
 	m.Cur.Misses = 0
 	m.hear(h)
 	m.judge()
+	m.heedLimits()
+}
+
+// heedLimits replaces a process that is past a limit, by a roll, so that nobody
+// is cut; but one whose successor is past it soon, too, is not rolled all the
+// time. And it tells of limits that are met.
+func (m *machine) heedLimits() {
+	if m.Full != "" && m.now.Sub(m.FullAt) >= limitPause {
+		m.FullAt = m.now
+		m.tell(Notice{Kind: NoticeLimited, Cause: m.Full})
+	}
+	if m.Excess != "" && m.Next.ID == 0 && m.BoundGen == m.Gen && m.Cur.Gen == m.Gen && m.now.Sub(m.ExcessAt) >= limitPause {
+		m.ExcessAt = m.now
+		m.tell(Notice{Kind: NoticeLimited, Cause: m.Excess + "; it is replaced"})
+		roll(m, Event{})
+	}
 }
 
 // missed replaces a process that answers no more. It is only asked to end once

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/netip"
 	"time"
 
 	"sharetray/agentcore/failpoint"
@@ -151,10 +152,8 @@ func (l *loop) check(id int, w, pause *worker) {
 	}
 	e := Event{Kind: Probed, Worker: id}
 	_ = failpoint.Here("probe.paused")
-	err := probeHTTP(ctx, w.addrs[0], w.secret, w.proc.nonce)
-	if err == nil {
-		e.Health, err = w.proc.ping(ctx)
-	}
+	var err error
+	e.Health, err = w.proc.answers(ctx, w.addrs[0], w.secret)
 	if errors.Is(err, link.ErrClosed) {
 		return // it is dying, which is told otherwise
 	}
@@ -184,6 +183,22 @@ func (l *loop) ping(id int, w *worker) {
 		e.Kind = Silent
 	}
 	l.mail.Put(letter{event: e})
+}
+
+// answers asks the share's real address, and the process for its health. One that
+// serves as many visitors as it may lets the question wait with the other ones:
+// that it says so on its link will do.
+func (p *Proc) answers(ctx context.Context, addr netip.AddrPort, secret string) (*link.Health, error) {
+	err := probeHTTP(ctx, addr, secret, p.nonce)
+	if err == nil {
+		return p.ping(ctx)
+	}
+	soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
+	defer cancel()
+	if h, unheard := p.ping(soon); unheard == nil && h != nil && h.Full != "" {
+		return h, nil
+	}
+	return nil, err
 }
 
 func (p *Proc) ping(ctx context.Context) (*link.Health, error) {
