@@ -161,7 +161,7 @@ func TestFaultDiskFull(t *testing.T) {
 			h.done("restart", "a")
 			pid := h.status("a").PID
 			h.kill(agent)
-			agent = h.another(agent)
+			h.another(agent)
 			h.ready("a")
 			h.kill(h.status("a").PID)
 			h.eventually("it is back", func() bool { st := h.status("a"); return st.State == "ready" && st.PID != pid })

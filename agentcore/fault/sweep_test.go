@@ -13,7 +13,6 @@ import (
 // scenario is something that agents do, and at each step of which one is killed.
 type scenario struct {
 	name  string
-	begin func(*house) // what there is before; nil: an agent with shares a and b
 	do    func(*house)
 	fresh bool     // nothing is shared before
 	up    []string // the shares that must be up all the while
