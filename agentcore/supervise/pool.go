@@ -216,7 +216,9 @@ func (l *poolLoop) raise(role *rehearsal) *Proc {
 	if role != nil {
 		defer closeAll(role.socks)
 	}
-	proc, err := launch(ctx, l.launch)
+	spare := l.launch
+	spare.Standby = true
+	proc, err := launch(ctx, spare)
 	if err == nil && role != nil {
 		_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &role.serve}, role.socks...)
 		if err != nil {
