@@ -28,11 +28,13 @@ test-tools: ## install what the tests need from the system, or name it
 unit:
 	$(GO) test -count=1 ./...
 	SHARETRAY_CYCLES=1000 $(GO) test -count=1 -run TestManyCrashes ./agentcore
-	$(GO) test -race -count=1 $$($(GO) list ./... | grep -v /bench)
+	SHARETRAY_FAULTS=all $(GO) test -count=1 -run Fault ./agentcore/fault
+	$(GO) test -race -count=1 $$($(GO) list ./... | grep -v -e /bench -e /fault)
 
 lint: ## gofmt, vet for three systems, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go'))" || { gofmt -l $$(git ls-files -co --exclude-standard '*.go'); echo 'these files need gofmt'; exit 1; }
 	@for system in $(SYSTEMS); do echo "vet for $$system"; GOOS=$$system CGO_ENABLED=0 $(GO) vet ./... || exit 1; done
+	$(GO) vet -tags failpoints ./agentcore/...
 	$(GO) tool staticcheck ./...
 
 bench: $(BIN) ## measure it beside its peers, and write docs/benchmarks.md

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"sharetray/agentcore"
@@ -48,7 +49,12 @@ func TestMain(m *testing.M) {
 //	line VAR             sets VAR to what the last command printed
 //	keys KEY…            wants stdout to be JSON objects, or an array of some, with these keys
 //	await NAME STATE     waits until a share is in a state
+//	up                   waits until an agent answers
 //	crash NAME|agent     kills the process of a share, or the agent, with SIGKILL
+//	abandon              kills the agent, and keeps its shares from starting another one until the script ends
+//	halt NAME            stops the process of a share with SIGSTOP until "resume"
+//	resume               has it go on
+//	tree FILE            wants the home and, as run/…, the runtime folder to hold what FILE lists, and no more
 //	watch ARG…           starts a sharetray that goes on, and waits for its first line
 //	watched N            waits for the end of what was started so, and wants this exit code
 //	agents N             starts N agents at once and wants one to win; the rest must say so, and soon
@@ -61,8 +67,9 @@ func TestScripts(t *testing.T) {
 		Setup:               setUp,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "get": cmdGet, "freeport": cmdFreePort, "takeport": cmdTakePort, "serve": cmdServe,
-			"line": cmdLine, "keys": cmdKeys, "await": cmdAwait, "crash": cmdCrash,
+			"line": cmdLine, "keys": cmdKeys, "await": cmdAwait, "up": cmdUp, "crash": cmdCrash,
 			"watch": cmdWatch, "watched": cmdWatched, "agents": cmdAgents, "gone": cmdGone,
+			"abandon": cmdAbandon, "halt": cmdHalt, "resume": cmdResume, "tree": cmdTree,
 		},
 	})
 }
@@ -77,6 +84,7 @@ type place struct {
 	seen   bytes.Buffer
 	errs   bytes.Buffer
 	rest   chan error // has a value when all is seen
+	halted *os.Process
 }
 
 func placeOf(ts *testscript.TestScript) *place { return ts.Value("place").(*place) }
@@ -296,6 +304,11 @@ func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s is not %s but %s (%s)", args[0], args[1], last.State, last.LastError)
 }
 
+func cmdUp(ts *testscript.TestScript, _ bool, _ []string) {
+	client := placeOf(ts).client
+	ts.Check(waitFor(func() bool { _, err := client.Info(context.Background()); return err == nil }))
+}
+
 func cmdCrash(ts *testscript.TestScript, _ bool, args []string) {
 	client := placeOf(ts).client
 	var pid int
@@ -311,17 +324,68 @@ func cmdCrash(ts *testscript.TestScript, _ bool, args []string) {
 			return pid != 0
 		}))
 	}
-	if !slices.Contains(placeOf(ts).processes(), pid) {
-		ts.Fatalf("%d is not a process of this script", pid)
-	}
-	proc, err := os.FindProcess(pid)
-	ts.Check(err)
-	ts.Check(proc.Kill())
+	placeOf(ts).process(ts, pid, (*os.Process).Kill)
 	if args[0] == "agent" { // its shares start another one
 		ts.Check(waitFor(func() bool {
 			info, err := client.Info(context.Background())
 			return err == nil && info.PID != pid || len(placeOf(ts).processes()) == 0
 		}))
+	}
+}
+
+func cmdAbandon(ts *testscript.TestScript, _ bool, _ []string) {
+	lock := flock.New(filepath.Join(placeOf(ts).run, "sharetray", "revive"))
+	got, err := lock.TryLock()
+	ts.Check(err)
+	if !got {
+		ts.Fatalf("somebody starts an agent already")
+	}
+	ts.Defer(func() { lock.Close() })
+	client := placeOf(ts).client
+	info, err := client.Info(context.Background())
+	ts.Check(err)
+	placeOf(ts).process(ts, info.PID, (*os.Process).Kill)
+	ts.Check(waitFor(func() bool { _, err := client.Info(context.Background()); return platform.IsNobodyThere(err) }))
+}
+
+// process does something to a process of this script.
+func (p *place) process(ts *testscript.TestScript, pid int, do func(*os.Process) error) *os.Process {
+	if !slices.Contains(p.processes(), pid) {
+		ts.Fatalf("%d is not a process of this script", pid)
+	}
+	proc, err := os.FindProcess(pid)
+	ts.Check(err)
+	ts.Check(do(proc))
+	return proc
+}
+
+func cmdHalt(ts *testscript.TestScript, _ bool, args []string) {
+	st, err := placeOf(ts).client.Get(context.Background(), args[0])
+	ts.Check(err)
+	placeOf(ts).halted = placeOf(ts).process(ts, st.PID, halt)
+	ts.Defer(func() { _ = resume(placeOf(ts).halted) })
+}
+
+func cmdResume(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(resume(placeOf(ts).halted)) }
+
+func cmdTree(ts *testscript.TestScript, _ bool, args []string) {
+	p := placeOf(ts)
+	if err := waitFor(func() bool { return len(p.processes()) == 0 }); err != nil {
+		ts.Fatalf("processes are left: %v", p.processes())
+	}
+	var lines []string
+	for root, name := range map[string]string{ts.Getenv("HOME"): "home", p.run: "run"} {
+		ts.Check(filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+			if d.IsDir() {
+				path += "/"
+			}
+			lines = append(lines, name+strings.TrimPrefix(path, root))
+			return err
+		}))
+	}
+	slices.Sort(lines)
+	if got, want := strings.Join(lines, "\n")+"\n", ts.ReadFile(args[0]); got != want {
+		ts.Fatalf("there is\n%snot\n%s", got, want)
 	}
 }
 

@@ -190,8 +190,9 @@ func (a *Agent) findLost(ctx context.Context) {
 }
 
 // lastingAge is how old an agent must get to have lasted: share processes that
-// have started it in place of a dead one begin to count anew.
-const lastingAge = time.Minute
+// have started it in place of a dead one begin to count anew, and start the next
+// one at once. It is the age that a share process needs for that, too.
+const lastingAge = time.Second
 
 func (a *Agent) countRevivals(ctx context.Context) {
 	if a.opt.Revived {

@@ -20,6 +20,7 @@ import (
 
 	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
+	"sharetray/agentcore/logfile"
 	"sharetray/agentcore/mailbox"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/rundir"
@@ -313,7 +314,7 @@ func (a *Agent) logOf(sh share.Share) link.Log {
 	return link.Log{Path: a.logPath(sh.Name.String()), MaxBytes: a.settings.Logs.MaxBytes, Keep: a.settings.Logs.Keep}
 }
 
-func (a *Agent) logPath(name string) string { return filepath.Join(a.paths.Logs, name, "log") }
+func (a *Agent) logPath(name string) string { return filepath.Join(a.paths.Logs, name, logfile.Name) }
 
 // List returns the status of every share, by name.
 func (a *Agent) List() []Status {

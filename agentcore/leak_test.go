@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"sharetray/agentcore"
 	"sharetray/agentcore/supervise"
@@ -53,6 +54,12 @@ func TestManyCrashes(t *testing.T) {
 	crash(n)
 	// The last standby may still be on its way: another 8 descriptors and goroutines.
 	const slack = 8
+	// And on a busy machine the last ones that were killed are not gone at once.
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if descriptors(t) <= fds+slack && runtime.NumGoroutine() <= routines+slack && zombies(t) <= 1 {
+			break
+		}
+	}
 	if now := descriptors(t); now > fds+slack {
 		t.Errorf("%d descriptors after %d crashes, %d before", now, n, fds)
 	}

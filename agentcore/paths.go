@@ -96,19 +96,16 @@ const (
 // FindPaths says where everything is, for this user and profile ("" is the
 // default one). It makes nothing but the runtime folder, which must be private:
 // a missing one (no login manager) is replaced by one of our own under the
-// temporary folder.
+// temporary folder. With an error come the places that are not in it.
 func FindPaths(profile string) (Paths, error) {
 	config := filepath.Join(xdg.ConfigHome, "sharetray")
 	state := filepath.Join(xdg.StateHome, "sharetray")
 	run, err := runtimeFolder(config, profile)
-	if err != nil {
-		return Paths{}, err
-	}
 	if profile != "" {
 		config = filepath.Join(config, profiles, profile)
 		state = filepath.Join(state, profiles, profile)
 	}
-	return Paths{
+	p := Paths{
 		Profile:  profile,
 		Shares:   filepath.Join(config, "shares"),
 		Settings: filepath.Join(config, "settings.toml"),
@@ -116,12 +113,13 @@ func FindPaths(profile string) (Paths, error) {
 		Logs:     filepath.Join(state, "logs"),
 		Records:  filepath.Join(state, "records"),
 		History:  filepath.Join(state, "history"),
-		Links:    filepath.Join(run, rundir.Links),
-		Control:  filepath.Join(run, rundir.Control),
-		Lock:     filepath.Join(run, rundir.Lock),
-		Revive:   filepath.Join(run, rundir.Revive),
 		AgentLog: filepath.Join(state, "agent.log"),
-	}, nil
+	}
+	if err == nil {
+		p.Links, p.Control = filepath.Join(run, rundir.Links), filepath.Join(run, rundir.Control)
+		p.Lock, p.Revive = filepath.Join(run, rundir.Lock), filepath.Join(run, rundir.Revive)
+	}
+	return p, err
 }
 
 // runtimeFolder returns the folder for sockets and the lock. That of a profile

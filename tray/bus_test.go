@@ -19,6 +19,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"sharetray/agentcore"
+	"sharetray/platform"
 )
 
 // patience is how long a test waits for what must come.
@@ -122,7 +123,7 @@ func (b *bus) panel() *panel {
 	p := &panel{t: b.t, conn: b.connect(), registered: make(chan string, 10), signals: make(chan *dbus.Signal, 10000)}
 	if err := p.conn.ExportMethodTable(map[string]any{
 		"RegisterStatusNotifierItem": p.RegisterStatusNotifierItem,
-	}, "/StatusNotifierWatcher", watcherName); err != nil {
+	}, "/StatusNotifierWatcher", platform.TrayHost); err != nil {
 		b.t.Fatal(err)
 	}
 	for _, m := range []string{"LayoutUpdated", "NewIcon", "NewToolTip"} {
@@ -131,7 +132,7 @@ func (b *bus) panel() *panel {
 		}
 	}
 	p.conn.Signal(p.signals)
-	if _, err := p.conn.RequestName(watcherName, dbus.NameFlagDoNotQueue); err != nil {
+	if _, err := p.conn.RequestName(platform.TrayHost, dbus.NameFlagDoNotQueue); err != nil {
 		b.t.Fatal(err)
 	}
 	return p

@@ -4,7 +4,6 @@ package tray
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"fyne.io/systray"
@@ -13,11 +12,8 @@ import (
 	"sharetray/platform"
 )
 
-const (
-	watcherName = "org.kde.StatusNotifierWatcher"
-	// busInterval is how often to look whether there is a session bus by now.
-	busInterval = 2 * time.Second
-)
+// busInterval is how often to look whether there is a session bus by now.
+const busInterval = 2 * time.Second
 
 // show draws on each session bus and tray host that comes, one after another.
 //
@@ -72,7 +68,7 @@ func awaitHost(conn *dbus.Conn, say func(string)) bool {
 		dbus.WithMatchSender("org.freedesktop.DBus"),
 		dbus.WithMatchInterface("org.freedesktop.DBus"),
 		dbus.WithMatchMember("NameOwnerChanged"),
-		dbus.WithMatchArg(0, watcherName),
+		dbus.WithMatchArg(0, platform.TrayHost),
 	}
 	signals := make(chan *dbus.Signal, 16)
 	conn.Signal(signals)
@@ -81,7 +77,7 @@ func awaitHost(conn *dbus.Conn, say func(string)) bool {
 		return false
 	}
 	defer func() { _ = conn.RemoveMatchSignal(match...) }() // fails only with the connection
-	for !hasHost(conn) {
+	for !platform.OnBus(conn, platform.TrayHost) {
 		say("no tray on this desktop: running without an icon until there is one")
 		select {
 		case <-signals:
@@ -90,15 +86,6 @@ func awaitHost(conn *dbus.Conn, say func(string)) bool {
 		}
 	}
 	return conn.Connected()
-}
-
-func hasHost(conn *dbus.Conn) bool {
-	var owned bool
-	var startable []string
-	bus := conn.BusObject()
-	_ = bus.Call("org.freedesktop.DBus.NameHasOwner", 0, watcherName).Store(&owned) // false if not to be had
-	_ = bus.Call("org.freedesktop.DBus.ListActivatableNames", 0).Store(&startable)  // none then
-	return owned || slices.Contains(startable, watcherName)
 }
 
 // takeDown removes the icon by leaving the bus. systray's own Quit could never

@@ -37,6 +37,11 @@ const answerTime = 500 * time.Millisecond
 // Survey looks who is there: by the links in l.Links and the records in
 // l.Records. Nothing is changed by it.
 func Survey(ctx context.Context, l supervise.Launch, log *slog.Logger) []Candidate {
+	return SurveyOf(ctx, l, log, func(string, string) bool { return true })
+}
+
+// SurveyOf asks only those whose link and record are to be touched.
+func SurveyOf(ctx context.Context, l supervise.Launch, log *slog.Logger, touch func(link, record string) bool) []Candidate {
 	type trace struct {
 		link string
 		rec  *record.Record
@@ -71,6 +76,9 @@ func Survey(ctx context.Context, l supervise.Launch, log *slog.Logger) []Candida
 	var mu sync.Mutex
 	var found []Candidate
 	for path, t := range traces {
+		if !touch(t.link, path) {
+			continue
+		}
 		all.Go(func() {
 			c := look(ctx, l, t.link, t.rec)
 			c.Record = path

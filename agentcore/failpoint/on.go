@@ -18,8 +18,8 @@ const Enabled = true
 
 // The environment says which steps fail, and all processes of a test inherit it.
 // SHARETRAY_FAILPOINTS is a list such as "disk.sync=full start.locked=kill@2".
-// What may happen is kill (SIGKILL), stop (SIGSTOP), full (ENOSPC) and fail
-// (another error); @2 means from the second time on. SHARETRAY_FAILARM is a file:
+// What may happen is kill (SIGKILL), stop (SIGSTOP), die (SIGKILL,
+// each time), full (ENOSPC) and fail (another error); @2 means from the second time on. SHARETRAY_FAILARM is a file:
 // nothing happens unless it is there, and a kill or stop removes it, so that it
 // happens once. SHARETRAY_FAILTRACE is a file to which each step is written that
 // is passed while it is there.
@@ -94,6 +94,9 @@ func Here(name string) error {
 	switch {
 	case a.what == "full":
 		return syscall.ENOSPC
+	case a.what == "die":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
 	case a.what == "fail":
 		return fmt.Errorf("a test wants %s to fail", name)
 	case signal != 0 && os.Remove(arm) == nil:

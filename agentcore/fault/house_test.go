@@ -75,6 +75,7 @@ type house struct {
 	exe    string // the program, which tests may exchange
 	env    []string
 	client *control.Client
+	find   func() *control.Client // where client is not known yet
 	port   int
 }
 
@@ -241,9 +242,19 @@ func (h *house) ctx() context.Context {
 	return ctx
 }
 
-func (h *house) info() (agentcore.Info, error) { return h.client.Info(h.ctx()) }
+func (h *house) info() (agentcore.Info, error) {
+	if h.client == nil {
+		if h.client = h.find(); h.client == nil {
+			return agentcore.Info{}, errors.New("there is no socket")
+		}
+	}
+	return h.client.Info(h.ctx())
+}
 
 func (h *house) status(name string) agentcore.Status {
+	if _, err := h.info(); err != nil {
+		return agentcore.Status{}
+	}
 	st, _ := h.client.Get(h.ctx(), name)
 	return st
 }

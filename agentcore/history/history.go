@@ -72,6 +72,15 @@ func (l *Log) path(name string) (string, error) {
 	return filepath.Join(l.dir, n.String()+suffix), err
 }
 
+// ShareOf is the share whose history a file of that name is.
+func ShareOf(file string) (name string, ok bool) {
+	name, ok = strings.CutSuffix(file, suffix)
+	if _, err := share.ParseName(name); err != nil {
+		return "", false
+	}
+	return name, ok
+}
+
 // Append adds to a share's history. The entry is one write at the file's end, so
 // that it is there as a whole, or not at all, when this process is killed. It is
 // not synced: after a power cut the last lines of a history are missed by nobody,

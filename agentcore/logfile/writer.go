@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -217,6 +218,18 @@ func numbered(path string, i int) string {
 		return path
 	}
 	return path + "." + strconv.Itoa(i)
+}
+
+// Name is what a log is called in a folder of its own.
+const Name = "log"
+
+// IsName reports whether a file of that name is one of such a log's.
+func IsName(name string) bool {
+	rest, ok := strings.CutPrefix(name, Name)
+	if _, err := strconv.ParseUint(strings.TrimPrefix(rest, "."), 10, 16); err == nil {
+		return ok && rest[0] == '.'
+	}
+	return ok && (rest == "" || rest == ".lock")
 }
 
 func remove(path string) error {

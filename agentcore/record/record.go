@@ -40,6 +40,9 @@ type Record struct {
 
 const extension = ".json"
 
+// IsName reports whether a file of that name is a record.
+func IsName(name string) bool { return strings.HasSuffix(name, extension) }
+
 // maxBytes bounds a record that is read.
 const maxBytes = 64 << 10
 
@@ -82,7 +85,7 @@ func List(dir string) ([]Found, error) {
 	}
 	var list []Found
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), extension) {
+		if !IsName(e.Name()) {
 			continue
 		}
 		f := Found{Path: filepath.Join(dir, e.Name())}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -49,6 +50,19 @@ func Held(dir string) bool {
 	defer func() { _ = lock.Close() }()
 	got, err := lock.TryRLock()
 	return err == nil && !got
+}
+
+// Holder is the process that says of itself that it has the lock; 0 if none does.
+func Holder(dir string) int {
+	text, err := os.ReadFile(filepath.Join(dir, Lock))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	return pid
 }
 
 // heldLook is how often AwaitEnd looks.

@@ -123,13 +123,19 @@ func (d disk) removeTemporaries(dir string) error {
 		return err
 	}
 	for _, f := range files {
-		if strings.HasPrefix(f.Name(), temporaryPrefix) && strings.HasSuffix(f.Name(), temporarySuffix) {
+		if IsTemporary(f.Name()) {
 			if err := d.remove(filepath.Join(dir, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// IsTemporary reports whether a file of that name is one that is being written,
+// or was when its writer died.
+func IsTemporary(name string) bool {
+	return strings.HasPrefix(name, temporaryPrefix) && strings.HasSuffix(name, temporarySuffix)
 }
 
 func saveFailed(path string, err error) error {

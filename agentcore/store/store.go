@@ -61,6 +61,9 @@ func open(dir string, d disk) (*Store, error) {
 	return s, nil
 }
 
+// Read returns what Load does of the store in dir, and changes nothing there.
+func Read(dir string) ([]Entry, error) { return (&Store{dir: filepath.Clean(dir)}).Load() }
+
 func (s *Store) makeDir() error {
 	if err := s.disk.mkdirAll(s.dir, 0o700); err != nil {
 		return problem.New(problem.Internal, "the folder of shares %s could not be made: %w", s.dir, err)

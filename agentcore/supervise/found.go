@@ -148,6 +148,21 @@ func (f *Found) Retire(ctx context.Context) {
 	}
 }
 
+// End asks the process to finish what is in flight and to end, and reports whether
+// it has before ctx ends. It is never made to.
+func (f *Found) End(ctx context.Context) bool {
+	defer f.proc.disown() // should it go on, nothing more is done to it
+	if f.Role.Duty != link.Draining {
+		f.proc.Quit()
+	}
+	select {
+	case <-f.proc.gone:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // takeOver makes this agent the one of a process that was found, and takes its
 // sockets. It reports Adopted, Lost, or, as of every process, Exited.
 func (l *loop) takeOver(ctx context.Context, id int, f *Found) {

@@ -1,0 +1,9 @@
+package main
+
+import (
+	"errors"
+	"os"
+)
+
+func halt(*os.Process) error   { return errors.ErrUnsupported }
+func resume(*os.Process) error { return errors.ErrUnsupported }
