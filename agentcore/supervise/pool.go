@@ -24,6 +24,7 @@ type Pool struct {
 	launch   Launch
 	standbys int
 	log      *slog.Logger
+	lookout  *lookout
 
 	mail  *mailbox.Box[func(*poolLoop)]
 	slots chan struct{} // bounds the processes that come up at once
@@ -73,7 +74,7 @@ const unholdTimeout = time.Second
 // NewPool makes a pool that keeps n standbys, until ctx ends.
 func NewPool(ctx context.Context, l Launch, n int, log *slog.Logger) *Pool {
 	p := &Pool{
-		launch: l, standbys: n, log: log, mail: mailbox.New[func(*poolLoop)](),
+		launch: l, standbys: n, log: log, lookout: newLookout(ctx), mail: mailbox.New[func(*poolLoop)](),
 		slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0)), done: make(chan struct{}),
 	}
 	go (&poolLoop{Pool: p, ctx: ctx, later: time.NewTimer(0)}).run()
@@ -239,7 +240,7 @@ func (l *poolLoop) arrived(a arrival) {
 	l.coming = slices.Delete(l.coming, i, i+1)
 	if a.proc == nil {
 		l.failures++
-		l.later.Reset(Policy{BackoffMin: time.Second, BackoffMax: 30 * time.Second}.backoff(l.failures))
+		l.later.Reset(Policy{BackoffMin: time.Second, BackoffMax: 30 * time.Second}.Backoff(l.failures))
 		return
 	}
 	l.ready = append(l.ready, a.standby)
