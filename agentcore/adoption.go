@@ -110,7 +110,7 @@ func (s *set) drainStrays() {
 				m.supervisor.Retire(f)
 				continue
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), a.settings.Drain.RollLimit)
+			ctx, cancel := context.WithTimeout(context.Background(), a.settings.Policy.RollLimit)
 			a.strays.over = append(a.strays.over, cancel)
 			a.strays.all.Go(func() { f.Retire(ctx) })
 		}

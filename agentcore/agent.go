@@ -361,16 +361,6 @@ func noSuchShare(name string) *problem.Problem {
 	return problem.New(problem.NotFound, "there is no share named %q: see them with sharetray list", name)
 }
 
-func policy(set store.Settings) supervise.Policy {
-	p := supervise.DefaultPolicy()
-	p.MinReady, p.BackoffMin, p.BackoffMax = set.Restart.MinReady, set.Restart.BackoffMin, set.Restart.BackoffMax
-	p.ForgetAfter, p.GiveUpAfter = set.Restart.ForgetAfter, set.Restart.GiveUpAfter
-	p.PingEvery, p.PingTimeout = set.Health.PingEvery, set.Health.PingTimeout
-	p.ProbeEvery, p.ProbeTimeout, p.Misses = set.Health.ProbeEvery, set.Health.ProbeTimeout, set.Health.Misses
-	p.RollLimit = set.Drain.RollLimit
-	return p
-}
-
 // errStillBusy is what a caller gets whose patience ends before the share is up.
 func errStillBusy(name string, st supervise.State, err error) error {
 	_, _, reason := st.View()

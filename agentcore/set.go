@@ -117,7 +117,7 @@ func (s *set) add(e store.Entry) *member {
 	m := &member{name: e.Name, declared: true, forgotten: make(chan struct{})}
 	m.last = supervise.Report{State: supervise.New(time.Now())}
 	m.supervisor = supervise.NewSupervisor(supervise.Config{
-		Policy: policy(s.agent.settings), Pool: s.agent.pool, Log: s.agent.logOf, Orphan: s.agent.orphan,
+		Policy: s.agent.settings.Policy, Pool: s.agent.pool, Log: s.agent.logOf, Orphan: s.agent.orphan,
 		Logger: s.agent.opt.Log,
 		Report: func(r supervise.Report) {
 			s.agent.mail.Put(func(s *set) { s.hear(m, r) })

@@ -23,8 +23,10 @@ import (
 // same socket do not wake this one.
 type Socket struct {
 	addr netip.AddrPort
-	once sync.Once
-	fd   int
+	fd   int // what is done with it while somebody else may give it up is done under mu
+
+	mu   sync.Mutex
+	gone bool // the hold was given up, or is a listener's now
 }
 
 // Listen binds addr and starts listening. With port 0 the system picks one.
@@ -77,15 +79,25 @@ func HoldListener(ln *net.TCPListener) (*Socket, error) {
 // Close gives up this process's hold. Connections that wait in the kernel's
 // queue live on while another process holds the socket too.
 func (s *Socket) Close() error {
-	var err error
-	s.once.Do(func() { err = unix.Close(s.fd) })
-	return err
+	if !s.give() {
+		return nil
+	}
+	return unix.Close(s.fd)
+}
+
+// give reports whether the hold was there to be given up.
+func (s *Socket) give() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := !s.gone
+	s.gone = true
+	return was
 }
 
 // Listener turns the socket into a listener to accept on, and gives up the hold.
 func (s *Socket) Listener() (*net.TCPListener, error) {
+	s.give()
 	f := os.NewFile(uintptr(s.fd), s.addr.String())
-	s.once.Do(func() {})
 	defer f.Close()
 	ln, err := net.FileListener(f)
 	if err != nil {

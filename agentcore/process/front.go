@@ -77,6 +77,8 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		}
 		delete(r.Header, link.ProbeHeader)
 	}
+	addTypes()
+	collector.visit()
 	st.requests.Add(1)
 	st.active.Add(1)
 	defer func() {

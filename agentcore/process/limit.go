@@ -82,7 +82,7 @@ func (l *limits) apply() {
 		runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), atOnce(sh.CPU)))
 	}
 	if sh.Memory > 0 {
-		debug.SetMemoryLimit(int64(sh.Memory) / 5 * 4) // the collector works harder before it is too late
+		collector.bound(int64(sh.Memory) / 5 * 4)
 		l.mu.Lock()
 		if !l.closed {
 			l.watch = time.AfterFunc(memoryLook, l.look)

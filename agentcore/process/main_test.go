@@ -118,7 +118,7 @@ func (c *child) mustAsk(m link.Message, socks ...*platform.Socket) link.Message 
 
 func (c *child) hello() link.Hello {
 	c.t.Helper()
-	a := c.mustAsk(link.Message{Type: link.TypeHello, Hello: &link.Hello{Protocol: link.Protocol, Nonce: c.nonce}})
+	a := c.mustAsk(link.Message{Type: link.TypeHello, Hello: &link.Hello{Protocol: link.Protocol, Nonce: c.nonce, Standby: true}})
 	if a.Hello == nil {
 		c.t.Fatalf("hello was answered by %+v", a)
 	}

@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,8 +41,8 @@ func Main(linkPath, version string) int {
 		warmed:   make(chan struct{}),
 	}
 	platform.NameProcess(filepath.Base(os.Args[0]))
-	debug.SetGCPercent(100) // whatever the agent found best for starting up
-	caddy.BufferedLog()     // until serve, nothing is logged anywhere
+	collector.comeUp()
+	caddy.BufferedLog() // until serve, nothing is logged anywhere
 	log.SetOutput(io.Discard)
 	slog.SetDefault(slog.New(newLogHandler(&output)))
 
@@ -59,10 +58,6 @@ func Main(linkPath, version string) int {
 	defer p.removeRecord()
 	go p.accept(ln)
 	go p.tellNews()
-	go func() {
-		p.warmUp()
-		close(p.warmed)
-	}()
 	code := p.live(signals)
 	p.slogEnd(code)
 	return code

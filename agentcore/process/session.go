@@ -3,11 +3,8 @@ package process
 import (
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -84,6 +81,11 @@ func (s *session) hello(h link.Hello) *link.Message {
 	}
 	s.known = true
 	if founder {
+		if h.Standby {
+			go p.warmUp()
+		} else {
+			close(p.warmed)
+		}
 		s.lead()
 	}
 	p.mu.Lock()
@@ -234,15 +236,8 @@ func (p *process) begin(m link.Serve) {
 	p.stage.kind.start()
 	p.order = platform.SteadyClock()
 	go p.leaveRecord(m)
-	time.AfterFunc(tidyAfter+rand.N(tidyAfter), func() {
-		runtime.GC() // what pools keep goes with the second collection
-		debug.FreeOSMemory()
-	})
+	collector.begin(p.stage)
 }
-
-// tidyAfter is when a process that serves gives back, once, the memory that it
-// used to get there. Many that start together do it one after the other.
-const tidyAfter = 2 * time.Second
 
 // unhold makes this process again one that waits for a share.
 func (p *process) unhold() {

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -19,8 +17,10 @@ import (
 
 // warmUp makes a standby ready to be any share: what serving runs for the first
 // time (tables, pages of the executable), it runs on itself, over a listener
-// that nobody else can reach. As soon as the share is known, it gives way.
+// that nobody else can reach. As soon as the share is known, it gives way. A
+// process that a share waits for is not warmed up: it would take as long again.
 func (p *process) warmUp() {
+	defer close(p.warmed)
 	addTypes()
 	exe, _ := os.Executable()
 	for _, w := range []struct {
@@ -37,8 +37,7 @@ func (p *process) warmUp() {
 	}
 	// Out of the way now, rather than when a share waits for it.
 	if p.unlessTold(func() { _ = caddy.Stop() }) {
-		runtime.GC() // what pools keep goes with the second collection
-		debug.FreeOSMemory()
+		collector.rest()
 	}
 }
 

@@ -10,40 +10,16 @@ import (
 	"time"
 
 	"sharetray/agentcore/share/schema"
+	"sharetray/agentcore/policy"
 )
 
 // Settings are the agent's numbers, for all shares.
 type Settings struct {
 	Notifications bool // show desktop notifications at all
 	Standby       int  // how many share processes wait, initialised, for a share
-	Restart       Restart
-	Health        Health
-	Drain         Drain
+	Policy        policy.Policy
 	Lease         time.Duration // how long a share is served when the agent is gone
 	Logs          Logs
-}
-
-// Restart says when a share process that died is replaced.
-type Restart struct {
-	MinReady    time.Duration // one that was ready for as long is replaced at once
-	BackoffMin  time.Duration // the first wait of one that died sooner
-	BackoffMax  time.Duration // the longest wait
-	ForgetAfter time.Duration // ready for as long, earlier failures do not count
-	GiveUpAfter int           // failed starts in a row until the share has failed
-}
-
-// Health says how a share is checked.
-type Health struct {
-	PingEvery    time.Duration // on the link to its process
-	PingTimeout  time.Duration
-	ProbeEvery   time.Duration // a request through its real address
-	ProbeTimeout time.Duration
-	Misses       int // in a row, until the process is replaced
-}
-
-// Drain says how long an old process may finish what is in flight.
-type Drain struct {
-	RollLimit time.Duration // after another has taken over
 }
 
 // Logs bounds each share's log on disk.
@@ -57,17 +33,9 @@ func DefaultSettings() Settings {
 	return Settings{
 		Notifications: true,
 		Standby:       1,
-		Restart: Restart{
-			MinReady: time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second,
-			ForgetAfter: time.Minute, GiveUpAfter: 10,
-		},
-		Health: Health{
-			PingEvery: 5 * time.Second, PingTimeout: 3 * time.Second,
-			ProbeEvery: 30 * time.Second, ProbeTimeout: 3 * time.Second, Misses: 2,
-		},
-		Drain: Drain{RollLimit: time.Hour},
-		Lease: 15 * time.Minute,
-		Logs:  Logs{MaxBytes: 1 << 20, Keep: 4},
+		Policy:        policy.Default(),
+		Lease:         15 * time.Minute,
+		Logs:          Logs{MaxBytes: 1 << 20, Keep: 4},
 	}
 }
 
@@ -80,27 +48,29 @@ var SettingsKeys = []schema.Key[Settings]{
 	{Name: "lease", Doc: "How long shares stay up when the agent is gone for good.",
 		Field: func(s *Settings) schema.Value { return period(&s.Lease) }},
 	{Name: "restart.min_ready", Doc: "A share that was up for as long is restarted at once.",
-		Field: func(s *Settings) schema.Value { return period(&s.Restart.MinReady) }},
+		Field: func(s *Settings) schema.Value { return period(&s.Policy.MinReady) }},
 	{Name: "restart.backoff_min", Doc: "The first wait of a share that fails sooner.",
-		Field: func(s *Settings) schema.Value { return period(&s.Restart.BackoffMin) }},
+		Field: func(s *Settings) schema.Value { return period(&s.Policy.BackoffMin) }},
 	{Name: "restart.backoff_max", Doc: "The longest wait of a share that fails again and again.",
-		Field: func(s *Settings) schema.Value { return period(&s.Restart.BackoffMax) }},
+		Field: func(s *Settings) schema.Value { return period(&s.Policy.BackoffMax) }},
 	{Name: "restart.forget_after", Doc: "Failures are forgotten after being up for as long.",
-		Field: func(s *Settings) schema.Value { return period(&s.Restart.ForgetAfter) }},
+		Field: func(s *Settings) schema.Value { return period(&s.Policy.ForgetAfter) }},
 	{Name: "restart.give_up_after", Doc: "Failed starts in a row until a share is given up.",
-		Field: func(s *Settings) schema.Value { return schema.Int(&s.Restart.GiveUpAfter, 1, 1000) }},
+		Field: func(s *Settings) schema.Value { return schema.Int(&s.Policy.GiveUpAfter, 1, 1000) }},
 	{Name: "health.ping_every", Doc: "How often a share's process is asked whether it lives.",
-		Field: func(s *Settings) schema.Value { return period(&s.Health.PingEvery) }},
+		Field: func(s *Settings) schema.Value { return period(&s.Policy.PingEvery) }},
 	{Name: "health.ping_timeout", Doc: "How long it may take to answer that.",
-		Field: func(s *Settings) schema.Value { return period(&s.Health.PingTimeout) }},
+		Field: func(s *Settings) schema.Value { return period(&s.Policy.PingTimeout) }},
 	{Name: "health.probe_every", Doc: "How often a share is opened as a visitor would.",
-		Field: func(s *Settings) schema.Value { return period(&s.Health.ProbeEvery) }},
+		Field: func(s *Settings) schema.Value { return period(&s.Policy.ProbeEvery) }},
 	{Name: "health.probe_timeout", Doc: "How long it may take to answer that.",
-		Field: func(s *Settings) schema.Value { return period(&s.Health.ProbeTimeout) }},
+		Field: func(s *Settings) schema.Value { return period(&s.Policy.ProbeTimeout) }},
 	{Name: "health.misses", Doc: "Checks missed in a row until the process is replaced.",
-		Field: func(s *Settings) schema.Value { return schema.Int(&s.Health.Misses, 1, 1000) }},
+		Field: func(s *Settings) schema.Value { return schema.Int(&s.Policy.Misses, 1, 1000) }},
+	{Name: "health.ease", Doc: "How many times rarer a share is checked, at most, that nobody visits.",
+		Field: func(s *Settings) schema.Value { return schema.Int(&s.Policy.Ease, 1, 1000) }},
 	{Name: "drain.roll_limit", Doc: "How long a replaced process may finish its transfers.",
-		Field: func(s *Settings) schema.Value { return period(&s.Drain.RollLimit) }},
+		Field: func(s *Settings) schema.Value { return period(&s.Policy.RollLimit) }},
 	{Name: "logs.max_bytes", Doc: "The size of a log file, in bytes.",
 		Field: func(s *Settings) schema.Value { return schema.Int(&s.Logs.MaxBytes, 4<<10, 1<<30) }},
 	{Name: "logs.keep", Doc: "How many older log files are kept.",
@@ -137,9 +107,9 @@ func readSettings(path string) (Settings, error) {
 	if err := schema.Apply(doc, SettingsKeys, &s); err != nil {
 		return s, err
 	}
-	if s.Restart.BackoffMin > s.Restart.BackoffMax {
+	if s.Policy.BackoffMin > s.Policy.BackoffMax {
 		return s, doc.Problem("restart.backoff_min",
-			fmt.Errorf("is %s, more than restart.backoff_max, %s: make it less", s.Restart.BackoffMin, s.Restart.BackoffMax))
+			fmt.Errorf("is %s, more than restart.backoff_max, %s: make it less", s.Policy.BackoffMin, s.Policy.BackoffMax))
 	}
 	return s, nil
 }

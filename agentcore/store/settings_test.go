@@ -14,7 +14,7 @@ import (
 func TestLoadSettings(t *testing.T) {
 	t.Parallel()
 	want := DefaultSettings()
-	want.Notifications, want.Restart.BackoffMax, want.Logs.MaxBytes, want.Health.Misses = false, 5*time.Second, 65536, 3
+	want.Notifications, want.Policy.BackoffMax, want.Logs.MaxBytes, want.Policy.Misses = false, 5*time.Second, 65536, 3
 	for what, text := range map[string]string{
 		"tables": "notifications = false\n[restart]\nbackoff_max = \"5s\"\n[logs]\nmax_bytes = 65_536\n[health]\nmisses = 3\n",
 		"dotted": "notifications = false\nrestart.backoff_max = \"5s\"\nlogs.max_bytes = 0x10000\nhealth.misses = 3\n",

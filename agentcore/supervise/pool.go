@@ -24,6 +24,7 @@ type Pool struct {
 	launch   Launch
 	standbys int
 	log      *slog.Logger
+	lookout  *lookout
 
 	mail  *mailbox.Box[func(*poolLoop)]
 	slots chan struct{} // bounds the processes that come up at once
@@ -73,7 +74,7 @@ const unholdTimeout = time.Second
 // NewPool makes a pool that keeps n standbys, until ctx ends.
 func NewPool(ctx context.Context, l Launch, n int, log *slog.Logger) *Pool {
 	p := &Pool{
-		launch: l, standbys: n, log: log, mail: mailbox.New[func(*poolLoop)](),
+		launch: l, standbys: n, log: log, lookout: newLookout(ctx), mail: mailbox.New[func(*poolLoop)](),
 		slots: make(chan struct{}, 2*runtime.GOMAXPROCS(0)), done: make(chan struct{}),
 	}
 	go (&poolLoop{Pool: p, ctx: ctx, later: time.NewTimer(0)}).run()
@@ -216,7 +217,9 @@ func (l *poolLoop) raise(role *rehearsal) *Proc {
 	if role != nil {
 		defer closeAll(role.socks)
 	}
-	proc, err := launch(ctx, l.launch)
+	spare := l.launch
+	spare.Standby = true
+	proc, err := launch(ctx, spare)
 	if err == nil && role != nil {
 		_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &role.serve}, role.socks...)
 		if err != nil {
@@ -237,7 +240,7 @@ func (l *poolLoop) arrived(a arrival) {
 	l.coming = slices.Delete(l.coming, i, i+1)
 	if a.proc == nil {
 		l.failures++
-		l.later.Reset(Policy{BackoffMin: time.Second, BackoffMax: 30 * time.Second}.backoff(l.failures))
+		l.later.Reset(Policy{BackoffMin: time.Second, BackoffMax: 30 * time.Second}.Backoff(l.failures))
 		return
 	}
 	l.ready = append(l.ready, a.standby)

@@ -24,6 +24,7 @@ type Launch struct {
 	Links   string // the folder of the links
 	Records string // the folder of the records
 	Version string
+	Standby bool     // no share waits for it: it may warm up
 	Stderr  *os.File // for what a process says outside its log; nil: nowhere
 	// Taken is called when a share process says that another agent has adopted
 	// it. It may be called often, must not block, and sets Left before it returns:
@@ -115,7 +116,7 @@ var errNotIt = errors.New("another process answered on the link")
 // nonce for a process that has none yet.
 func (p *Proc) introduce(ctx context.Context, given string) error {
 	answer, err := p.link.Ask(ctx, link.Message{Type: link.TypeHello, Hello: &link.Hello{
-		Protocol: link.Protocol, Version: p.launch.Version, Nonce: given,
+		Protocol: link.Protocol, Version: p.launch.Version, Nonce: given, Standby: p.launch.Standby,
 	}})
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ import (
 
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/link/linktest"
+	"sharetray/agentcore/policy"
 	"sharetray/agentcore/record"
 	"sharetray/agentcore/share"
 	"sharetray/platform"
@@ -195,7 +196,7 @@ func takeOverRecorded(t *testing.T, folder string) {
 	life, end := context.WithCancel(context.Background())
 	reports := make(chan Report, 100)
 	sup := NewSupervisor(Config{
-		Policy: DefaultPolicy(), Pool: NewPool(life, newer, 0, slog.New(slog.DiscardHandler)), Logger: slog.New(slog.DiscardHandler),
+		Policy: policy.Default(), Pool: NewPool(life, newer, 0, slog.New(slog.DiscardHandler)), Logger: slog.New(slog.DiscardHandler),
 		Log: func(share.Share) link.Log { return serve.Log }, Report: func(r Report) { reports <- r },
 	})
 	defer func() {

@@ -4,38 +4,11 @@ import (
 	"time"
 
 	"sharetray/agentcore/link"
+	"sharetray/agentcore/policy"
 )
 
-// Policy holds the numbers of a share's life. All are settings.
-type Policy struct {
-	MinReady    time.Duration // a process that was ready this long is replaced at once
-	BackoffMin  time.Duration // the first wait after one that was not
-	BackoffMax  time.Duration // the longest wait; each is twice the one before, with jitter
-	ForgetAfter time.Duration // ready this long: earlier failures are forgotten
-	GiveUpAfter int           // so many bad starts in a row: failed
-
-	PingEvery    time.Duration // on the link
-	PingTimeout  time.Duration
-	ProbeEvery   time.Duration // a request through the share's real address
-	ProbeTimeout time.Duration
-	Misses       int // so many unanswered in a row: replaced
-
-	RollLimit time.Duration // how long a replaced process may finish what is in flight
-	HangGrace time.Duration // how long one that no longer answers may
-	FindGrace time.Duration // how long one that was there before may take to answer its new agent
-	Acquire   time.Duration // how long a process may take to come up and be configured
-}
-
-// DefaultPolicy returns the numbers of the design.
-func DefaultPolicy() Policy {
-	return Policy{
-		MinReady: time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second,
-		ForgetAfter: time.Minute, GiveUpAfter: 10,
-		PingEvery: 5 * time.Second, PingTimeout: 3 * time.Second,
-		ProbeEvery: 30 * time.Second, ProbeTimeout: 3 * time.Second, Misses: 2,
-		RollLimit: time.Hour, HangGrace: 5 * time.Second, FindGrace: 10 * time.Second, Acquire: 15 * time.Second,
-	}
-}
+// Policy holds the numbers of a share's life.
+type Policy = policy.Policy
 
 // crashWindow is how far back crashes are counted for "crashed 12 times in the
 // last minute".
@@ -58,6 +31,9 @@ type Worker struct {
 	Serving bool      // it has taken the sockets and is configured
 	ReadyAt time.Time // zero: not yet
 	Misses  int       // checks in a row that it did not answer
+
+	Requests uint64    // that visitors have made of it, as far as is known
+	UsedAt   time.Time // when it was last heard that they do
 }
 
 // State is all that is known about one share's life. It is a value: step makes

@@ -231,7 +231,7 @@ func bindFailed(m *machine, e Event) {
 		return
 	}
 	m.enter(Backoff, PortTrouble, e.Reason)
-	m.timer(RetryDue, m.policy.backoff(m.portTries()))
+	m.timer(RetryDue, m.policy.Backoff(m.portTries()))
 	if !m.blocked {
 		m.blocked = true
 		m.tell(Notice{Kind: NoticeBlocked, Cause: e.Reason})
@@ -288,7 +288,7 @@ func probed(m *machine, e Event) {
 
 // cameUp makes Cur the process that visitors reach.
 func (m *machine) cameUp(h *link.Health) {
-	m.Cur.ReadyAt, m.Cur.Misses, m.Cur.Doubt = m.now, 0, false
+	m.Cur.ReadyAt, m.Cur.UsedAt, m.Cur.Misses, m.Cur.Doubt = m.now, m.now, 0, false
 	m.hear(h)
 	m.judge()
 	if !m.DownSince.IsZero() {
@@ -410,7 +410,7 @@ func (m *machine) badStart(reason string) {
 		return
 	}
 	m.enter(Backoff, ProcessTrouble, reason)
-	m.timer(RetryDue, m.policy.backoff(m.Attempts))
+	m.timer(RetryDue, m.policy.Backoff(m.Attempts))
 }
 
 func (m *machine) fail(t Trouble, reason string) {
@@ -426,14 +426,4 @@ func retry(m *machine, _ Event) {
 		m.Restarts++
 	}
 	m.bringUp()
-}
-
-// backoff is the wait before try n+1 after n bad ones: exponential, without the
-// jitter that the loop adds.
-func (p Policy) backoff(n int) time.Duration {
-	d := p.BackoffMin
-	for ; n > 1 && d < p.BackoffMax; n-- {
-		d *= 2
-	}
-	return min(d, p.BackoffMax)
 }

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"sharetray/agentcore/link"
+	"sharetray/agentcore/policy"
 )
 
 var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -27,7 +28,7 @@ func after(t testing.TB, events ...Event) (State, []Effect) {
 		} else {
 			now = e.At
 		}
-		s, effects = Step(s, e, DefaultPolicy())
+		s, effects = Step(s, e, policy.Default())
 	}
 	return s, effects
 }
@@ -104,7 +105,7 @@ func TestWhatFollows(t *testing.T) {
 	missed := Event{Kind: Silent, Worker: 1}
 	early := func(events ...Event) []Event { // n starts that die before they are ready
 		all := []Event{declared, {Kind: Start}, isBound}
-		for i := range DefaultPolicy().GiveUpAfter {
+		for i := range policy.Default().GiveUpAfter {
 			if i > 0 {
 				all = append(all, Event{Kind: RetryDue})
 			}
@@ -259,7 +260,7 @@ func TestWhatFollows(t *testing.T) {
 			return expect(has(e, Gone, 0), "gone")
 		}},
 		{"found", met, Starting, NoTrouble, func(s State, e []Effect) string {
-			return expect(has(e, TakeIn, 1) && hasFor(e, Limit, 1, DefaultPolicy().FindGrace) && !has(e, Bind, 0) && !has(e, Acquire, 2) &&
+			return expect(has(e, TakeIn, 1) && hasFor(e, Limit, 1, policy.Default().FindGrace) && !has(e, Bind, 0) && !has(e, Acquire, 2) &&
 				s.Cur.PID == 101 && s.Restarts == 3, "it is taken over, and nothing else is begun")
 		}},
 		{"found, and silent", []Event{declared, but(isFound, func(e *Event) { e.Reason = "it does not answer" })}, Starting, ProcessTrouble, func(s State, _ []Effect) string {
@@ -292,7 +293,7 @@ func TestWhatFollows(t *testing.T) {
 			return expect(has(e, Bind, 0) && !s.InForce() && s.Cur.ID == 1, "it serves on while the sockets are looked after")
 		}},
 		{"rolled after adoption", lifeOf(met, but(adopts, func(e *Event) { e.Same = false }), isBound, serves(2), isReady(2)), Ready, NoTrouble, func(s State, e []Effect) string {
-			return expect(s.InForce() && s.Cur.ID == 2 && hasFor(e, Quit, 1, DefaultPolicy().RollLimit) && s.Restarts == 3, "the one before drains")
+			return expect(s.InForce() && s.Cur.ID == 2 && hasFor(e, Quit, 1, policy.Default().RollLimit) && s.Restarts == 3, "the one before drains")
 		}},
 		{"changed while it is being taken over", lifeOf(met, declared), Starting, NoTrouble, func(s State, e []Effect) string {
 			return expect(len(e) == 0, "that comes later")
@@ -311,7 +312,7 @@ func TestWhatFollows(t *testing.T) {
 			return expect(p == Invalid && s.InForce(), "shown as invalid, serving on")
 		}},
 		{"lost", lifeOf(met, Event{Kind: Lost, Worker: 1}), Starting, NoTrouble, func(s State, e []Effect) string {
-			return expect(hasFor(e, Limit, 1, DefaultPolicy().RollLimit) && has(e, Bind, 0) && !has(e, Quit, 1) && s.Cur.ID == 0,
+			return expect(hasFor(e, Limit, 1, policy.Default().RollLimit) && has(e, Bind, 0) && !has(e, Quit, 1) && s.Cur.ID == 0,
 				"it may finish, without a second signal, and there will be another")
 		}},
 		{"lost, and ended", lifeOf(met, Event{Kind: Lost, Worker: 1}, isBound, exits(1)), Starting, NoTrouble, func(s State, e []Effect) string {
@@ -349,10 +350,10 @@ func TestWhatFollows(t *testing.T) {
 			return expect(has(e, Kill, 1), "killed")
 		}},
 		{"a leftover", lifeOf(up, Event{Kind: Leftover, PID: 102}), Ready, NoTrouble, func(s State, e []Effect) string {
-			return expect(has(e, TakeIn, 2) && hasFor(e, Quit, 2, DefaultPolicy().RollLimit) && slices.Equal(s.Olds, []int{2}), "asked to end")
+			return expect(has(e, TakeIn, 2) && hasFor(e, Quit, 2, policy.Default().RollLimit) && slices.Equal(s.Olds, []int{2}), "asked to end")
 		}},
 		{"a leftover that ends already", lifeOf(up, Event{Kind: Leftover, PID: 102, OK: true}), Ready, NoTrouble, func(_ State, e []Effect) string {
-			return expect(hasFor(e, Limit, 2, DefaultPolicy().RollLimit) && !has(e, Quit, 2), "not asked a second time")
+			return expect(hasFor(e, Limit, 2, policy.Default().RollLimit) && !has(e, Quit, 2), "not asked a second time")
 		}},
 		{"a leftover of a share that is to be stopped", []Event{declared, {Kind: Leftover, PID: 102}}, Stopping, NoTrouble, func(s State, e []Effect) string {
 			return expect(hasFor(e, Quit, 1, declared.StopGrace), "asked to end, within its grace")
@@ -398,14 +399,14 @@ func expect(ok bool, what string) string {
 }
 
 func TestBackoff(t *testing.T) {
-	p := DefaultPolicy()
+	p := policy.Default()
 	want := []time.Duration{100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000}
 	for i, w := range want {
-		if got := p.backoff(i + 1); got != w*time.Millisecond {
+		if got := p.Backoff(i + 1); got != w*time.Millisecond {
 			t.Errorf("after %d bad starts: %v, want %v", i+1, got, w*time.Millisecond)
 		}
 	}
-	if got := p.backoff(1 << 40); got != p.BackoffMax {
+	if got := p.Backoff(1 << 40); got != p.BackoffMax {
 		t.Errorf("after very many: %v", got)
 	}
 }
@@ -440,7 +441,7 @@ func (w *world) step(t *rapid.T, e Event) {
 		delete(w.met, e.Worker)
 	}
 	var effects []Effect
-	w.s, effects = Step(w.s, e, DefaultPolicy())
+	w.s, effects = Step(w.s, e, policy.Default())
 	for _, f := range effects {
 		switch f.Kind {
 		case Acquire:

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +63,7 @@ type letter struct {
 	socks  []*platform.Socket
 	timer  *time.Timer // which one fired
 	wait   *waiter
+	hurry  bool // the next ping is due now
 	leave  bool
 }
 
@@ -193,6 +196,12 @@ func (l *loop) handle(m letter) {
 		l.gone = true
 		return
 	}
+	if m.hurry {
+		if k := (timerKey{PingDue, 0}); l.timers[k] != nil && l.timers[k].Stop() {
+			l.timer(k, 0)
+		}
+		return
+	}
 	e := m.event
 	if m.timer != nil && l.timers[timerKey{e.Kind, e.Worker}] != m.timer {
 		return // cancelled or replaced after it fired
@@ -278,7 +287,9 @@ func (l *loop) act(f Effect) {
 	case Trim:
 		l.socks.trim(Addresses(l.share))
 		l.offer()
+		l.cfg.Pool.lookout.watch(l.Supervisor, slices.Collect(maps.Values(l.socks)))
 	case Release:
+		l.cfg.Pool.lookout.forget(l.Supervisor)
 		l.socks.release()
 		dropped := l.cfg.Pool.drop(l.Supervisor)
 		go func() {

@@ -1,6 +1,10 @@
 package supervise
 
-import "sharetray/agentcore/link"
+import (
+	"time"
+
+	"sharetray/agentcore/link"
+)
 
 // This file is what happens to a share that is up: checks, and the roll from
 // one process to the next.
@@ -28,7 +32,28 @@ func (m *machine) judge() {
 func (m *machine) hear(h *link.Health) {
 	if h != nil {
 		m.TargetError, m.Excess, m.Full, m.Limits = h.TargetError, h.Excess, h.Full, h.Limits
+		m.noteVisits(h)
 	}
+}
+
+// noteVisits has a share that is visited again be probed as often as one should.
+func (m *machine) noteVisits(h *link.Health) {
+	if h.Requests == m.Cur.Requests && h.Active == 0 {
+		return
+	}
+	if m.Cur.Misses == 0 && m.now.Sub(m.Cur.UsedAt) > m.policy.ProbeEvery && (m.Phase == Ready || m.Phase == Unhealthy) {
+		m.timer(ProbeDue, m.policy.ProbeEvery)
+	}
+	m.Cur.Requests, m.Cur.UsedAt = h.Requests, m.now
+}
+
+// pause is until the next check of a kind: for as long as nobody has visited,
+// within bounds. What nobody uses hardly breaks, and costs nobody anything.
+func (m *machine) pause(every time.Duration) time.Duration {
+	if m.Phase != Ready {
+		return every // somebody waits for it to be well
+	}
+	return min(max(m.now.Sub(m.Cur.UsedAt), every), time.Duration(m.policy.Ease)*every)
 }
 
 func told(m *machine, e Event) { m.hear(e.Health) }
@@ -43,16 +68,16 @@ func ping(m *machine, _ Event)  { m.do(Effect{Kind: Ping, Worker: m.Cur.ID}) }
 func probe(m *machine, _ Event) { m.do(Effect{Kind: Probe, Worker: m.Cur.ID}) }
 
 func answered(m *machine, e Event) {
-	m.timer(PingDue, m.policy.PingEvery)
 	m.wellAgain(e.Health)
+	m.timer(PingDue, m.pause(m.policy.PingEvery))
 }
 
 // checked takes the answer to a probe of a share that is up.
 func checked(m *machine, e Event) {
 	if e.OK {
-		m.timer(ProbeDue, m.policy.ProbeEvery)
 		m.Cur.Doubt = false
 		m.wellAgain(e.Health)
+		m.timer(ProbeDue, m.pause(m.policy.ProbeEvery))
 		return
 	}
 	m.timer(ProbeDue, 0)
