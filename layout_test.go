@@ -70,6 +70,9 @@ func TestDependenciesPointDown(t *testing.T) {
 		{"what a share is stays pure", func(from, to string) bool {
 			return under(from, "agentcore/share") && strings.HasPrefix(to, "sharetray/") && !under(to, "agentcore/share", "agentcore/problem")
 		}},
+		{"the numbers of a life know nothing of it", func(from, to string) bool {
+			return under(from, "agentcore/policy") && strings.HasPrefix(to, "sharetray/")
+		}},
 		{"a supervisor does not know the set it is in", func(from, to string) bool {
 			return under(from, "agentcore/supervise", "agentcore/link", "agentcore/process", "agentcore/store", "agentcore/share") && to == "sharetray/agentcore"
 		}},

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"sharetray/agentcore/share/schema"
 	"sharetray/agentcore/policy"
+	"sharetray/agentcore/share/schema"
 )
 
 // Settings are the agent's numbers, for all shares.

@@ -11,8 +11,8 @@ import (
 
 // lookout looks at the queues in which visitors wait to be accepted, those of all
 // shares in one go. Of a process that hangs they tell within two looks, so that
-// one that nobody visits need not be asked often whether it does. On systems that
-// don't show their queues nobody is seen to wait.
+// one that nobody visits need not be asked often whether it does (Policy.Ease).
+// Where a system doesn't show its queues, checks don't get rarer.
 //
 // One goroutine owns it.
 type lookout struct {

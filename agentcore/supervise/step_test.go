@@ -44,6 +44,10 @@ var (
 	tellsLimit = func(full, excess string, w ...int) Event {
 		return Event{Kind: Told, Worker: append(w, 1)[0], Health: &link.Health{Full: full, Excess: excess}}
 	}
+	// pinged is the answer of process 1, so long after t0, with all requests so far.
+	pinged = func(after time.Duration, requests uint64) Event {
+		return Event{Kind: Answered, Worker: 1, At: t0.Add(after), Health: &link.Health{Requests: requests}}
+	}
 	up = []Event{declared, {Kind: Start}, isBound, serves(1), isReady(1)}
 
 	isFound = Event{Kind: Find, PID: 101, Version: "old", Restarts: 3}
@@ -203,6 +207,24 @@ func TestWhatFollows(t *testing.T) {
 			return expect(!says(e, NoticeLimited), "not told all the time")
 		}},
 		{"room again", lifeOf(up, tellsLimit("all are in use", ""), tellsLimit("", "")), Ready, NoTrouble, nil},
+		{"asked again soon", lifeOf(up, pinged(5*time.Second, 0)), Ready, NoTrouble, func(_ State, e []Effect) string {
+			return expect(hasTimer(e, PingDue, policy.Default().PingEvery), "it has just come up")
+		}},
+		{"nobody visits for a while", lifeOf(up, pinged(25*time.Second, 0)), Ready, NoTrouble, func(_ State, e []Effect) string {
+			return expect(hasTimer(e, PingDue, 20*time.Second), "asked ever more rarely")
+		}},
+		{"nobody visits for hours", lifeOf(up, pinged(5*time.Hour, 0), but(isReady(1), func(e *Event) { e.At = t0.Add(6 * time.Hour) })), Ready, NoTrouble, func(_ State, e []Effect) string {
+			return expect(hasTimer(e, ProbeDue, 12*policy.Default().ProbeEvery), "up to a bound")
+		}},
+		{"visited after hours", lifeOf(up, pinged(5*time.Hour, 1)), Ready, NoTrouble, func(_ State, e []Effect) string {
+			return expect(hasTimer(e, PingDue, policy.Default().PingEvery) && hasTimer(e, ProbeDue, policy.Default().ProbeEvery), "checked as often as one should, at once")
+		}},
+		{"visited still", lifeOf(up, pinged(5*time.Second, 1), pinged(15*time.Second, 2)), Ready, NoTrouble, func(_ State, e []Effect) string {
+			return expect(hasTimer(e, PingDue, policy.Default().PingEvery) && !hasTimer(e, ProbeDue, policy.Default().ProbeEvery), "a probe that is due is not put off")
+		}},
+		{"its target is down, and nobody visits", lifeOf(up, but(pinged(5*time.Hour, 0), func(e *Event) { e.Health.TargetError = "gone" })), Unhealthy, TargetTrouble, func(_ State, e []Effect) string {
+			return expect(hasTimer(e, PingDue, policy.Default().PingEvery), "asked often: it is to be well soon")
+		}},
 		{"one missed ping", lifeOf(up, missed), Ready, NoTrouble, nil},
 		{"two missed pings", lifeOf(up, missed, missed), Unhealthy, ProcessTrouble, func(_ State, e []Effect) string {
 			return expect(has(e, Acquire, 2) && says(e, NoticeCrashed), "a successor is asked for, and people are told")

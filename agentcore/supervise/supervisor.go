@@ -75,6 +75,9 @@ type waiter struct {
 
 // NewSupervisor starts a supervisor that knows nothing yet.
 func NewSupervisor(cfg Config) *Supervisor {
+	if !platform.ShowsWaiting {
+		cfg.Policy.Ease = 1 // only checks find one that hangs
+	}
 	s := &Supervisor{cfg: cfg, mail: mailbox.New[letter](), done: make(chan struct{})}
 	go s.run()
 	return s
