@@ -14,6 +14,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/pulse"
 	"sharetray/platform"
 )
 
@@ -107,15 +108,12 @@ func makePlaces(paths Paths) error {
 	return nil
 }
 
-// placesLook is how often it is looked whether a place is still there, should the
-// system not tell: somebody may clean up the folder for temporary files.
-const placesLook = 5 * time.Second
-
 // WatchGone receives whenever the file at path may have been removed, until ctx
-// ends.
+// ends: when the system tells, and now and then, should it not. Somebody may
+// clean up the folder for temporary files.
 func WatchGone(ctx context.Context, path string) <-chan struct{} {
 	gone := make(chan struct{}, 1)
-	look := time.NewTicker(placesLook)
+	look := time.NewTimer(pulse.Next())
 	dir := filepath.Dir(path)
 	notify, err := fsnotify.NewWatcher()
 	var events <-chan fsnotify.Event
@@ -133,6 +131,7 @@ func WatchGone(ctx context.Context, path string) <-chan struct{} {
 			case <-ctx.Done():
 				return
 			case <-look.C:
+				look.Reset(pulse.Next())
 				if notify != nil && len(notify.WatchList()) == 0 {
 					_ = notify.Add(dir) // it was removed, and is there again
 				}

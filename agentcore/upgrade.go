@@ -11,6 +11,7 @@ import (
 
 	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/pulse"
 	"sharetray/agentcore/succession"
 	"sharetray/agentcore/supervise"
 	"sharetray/platform"
@@ -91,19 +92,17 @@ func (a *Agent) ending() bool {
 	}
 }
 
-// programLook is how often the agent looks whether its program was replaced.
-const programLook = 5 * time.Second
-
 // watchProgram looks whether the program that this agent was started from is
 // another one by now. One that is still being written is not offered.
 func (a *Agent) watchProgram(ctx context.Context) {
-	tick := time.NewTicker(programLook)
+	tick := time.NewTimer(pulse.Next())
 	defer tick.Stop()
 	for last := ""; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			tick.Reset(pulse.Next())
 		}
 		id, err := platform.FileID(a.opt.Exe)
 		if err != nil {

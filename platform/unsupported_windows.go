@@ -33,6 +33,9 @@ func (s *Socket) Dup() (*Socket, error) { return nil, unsupported("hold a socket
 // Close gives up this process's hold.
 func (s *Socket) Close() error { return unsupported("close a held socket") }
 
+// Waiting reports whether somebody waits for being accepted.
+func (s *Socket) Waiting() bool { return false }
+
 // Listener turns the socket into a listener to accept on.
 func (s *Socket) Listener() (*net.TCPListener, error) {
 	return nil, unsupported("accept on a held socket")

@@ -279,7 +279,7 @@ func TestWrongUsage(t *testing.T) {
 		{"lst", `did you mean "list"?`},
 		{"drive /tmp", `there is no command "drive"`},
 		{"dashboard", "there is no command"},
-		{"doctor", "there is no command"},
+		{"heal", "there is no command"},
 		{"upgrade a b", "one word too many"},
 		{"autostart on", "there is no command"},
 		{"edit x", "there is no command"},

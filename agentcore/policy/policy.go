@@ -33,7 +33,7 @@ func Default() Policy {
 		MinReady: time.Second, BackoffMin: 100 * time.Millisecond, BackoffMax: 30 * time.Second,
 		ForgetAfter: time.Minute, GiveUpAfter: 10,
 		PingEvery: 5 * time.Second, PingTimeout: 3 * time.Second,
-		ProbeEvery: 30 * time.Second, ProbeTimeout: 3 * time.Second, Misses: 2, Ease: 12,
+		ProbeEvery: 30 * time.Second, ProbeTimeout: 3 * time.Second, Misses: 2, Ease: 24,
 		RollLimit: time.Hour, HangGrace: 5 * time.Second, FindGrace: 10 * time.Second, Acquire: 15 * time.Second,
 	}
 }

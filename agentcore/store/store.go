@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/pulse"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/share/schema"
 )
@@ -37,8 +38,8 @@ type Entry struct {
 type Store struct {
 	dir    string
 	disk   disk
-	settle time.Duration // how long the folder must be quiet before Watch reads it
-	poll   time.Duration // how often Watch looks without having been told
+	settle time.Duration        // how long the folder must be quiet before Watch reads it
+	poll   func() time.Duration // when Watch looks without having been told
 
 	writing sync.Mutex // Create, Update and Remove read, decide, and write
 }
@@ -51,7 +52,7 @@ func Open(dir string) (*Store, error) { return open(dir, realDisk) }
 
 func open(dir string, d disk) (*Store, error) {
 	dir = filepath.Clean(dir)
-	s := &Store{dir: dir, disk: d, settle: 100 * time.Millisecond, poll: 5 * time.Second}
+	s := &Store{dir: dir, disk: d, settle: 100 * time.Millisecond, poll: pulse.Next}
 	if err := s.makeDir(); err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func (w *watch) run(ctx context.Context) {
 		defer func() { _ = w.notify.Close() }()
 		events, failures = w.notify.Events, w.notify.Errors
 	}
-	poll := time.NewTicker(w.store.poll)
+	poll := time.NewTimer(w.store.poll())
 	defer poll.Stop()
 	settled := time.NewTimer(0) // what changed before the watch was armed counts
 	defer settled.Stop()
@@ -83,6 +83,7 @@ func (w *watch) run(ctx context.Context) {
 		case <-failures:
 			disturb() // events were lost
 		case <-poll.C:
+			poll.Reset(w.store.poll())
 			w.arm()
 			if disturbed.IsZero() && w.store.look() != w.looked {
 				disturb()

@@ -63,7 +63,7 @@ func TestWatchSurvivesTheFolder(t *testing.T) {
 	t.Parallel()
 	parent := filepath.Join(t.TempDir(), "sharetray")
 	s := mustOpen(t, filepath.Join(parent, "shares"))
-	s.poll = 50 * time.Millisecond
+	s.poll = func() time.Duration { return 50 * time.Millisecond }
 	put(t, s.path("photos"), photosFile)
 	changes := watchStore(t, s)
 	expect(t, changes, "photos:8080")
@@ -87,7 +87,7 @@ func TestWatchSurvivesTheFolder(t *testing.T) {
 func TestWatchLooksForItself(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t, t.TempDir())
-	s.poll = 20 * time.Millisecond
+	s.poll = func() time.Duration { return 20 * time.Millisecond }
 	elsewhere := filepath.Join(t.TempDir(), "kept-in-git.toml")
 	put(t, elsewhere, photosFile)
 	link(t, elsewhere, s.path("photos"))

@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"sharetray/agentcore/mailbox"
+	"sharetray/agentcore/pulse"
 	"sharetray/platform"
 )
 
 // lookout looks at the queues in which visitors wait to be accepted, those of all
 // shares in one go. Of a process that hangs they tell within two looks, so that
 // one that nobody visits need not be asked often whether it does (Policy.Ease).
-// Where a system doesn't show its queues, checks don't get rarer.
 //
 // One goroutine owns it.
 type lookout struct {
@@ -25,8 +25,9 @@ type queue struct {
 	waited bool // somebody did at the last look
 }
 
-// lookEvery is the pause between two looks: 0.1 ms of work for a hundred shares.
-const lookEvery = 2 * time.Second
+// lookAgain is when it is looked again at a queue in which somebody waits: that
+// somebody does for a moment is usual.
+const lookAgain = 250 * time.Millisecond
 
 func newLookout(ctx context.Context) *lookout {
 	l := &lookout{mail: mailbox.New[func(map[*Supervisor]*queue)]()}
@@ -46,13 +47,9 @@ func (l *lookout) forget(owner *Supervisor) {
 
 func (l *lookout) run(ctx context.Context) {
 	all := map[*Supervisor]*queue{}
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
+	due := time.NewTimer(pulse.Next())
+	defer due.Stop()
 	for {
-		var due <-chan time.Time // nil: there is nothing to look at
-		if len(all) > 0 {
-			due = tick.C
-		}
 		select {
 		case <-ctx.Done():
 			return
@@ -60,20 +57,25 @@ func (l *lookout) run(ctx context.Context) {
 			for _, do := range l.mail.Take() {
 				do(all)
 			}
-		case <-due:
+		case <-due.C:
+			next := pulse.Next()
 			for owner, q := range all {
-				q.look(owner)
+				if q.look(owner) {
+					next = min(next, lookAgain)
+				}
 			}
+			due.Reset(next)
 		}
 	}
 }
 
-// look has a share's process asked how it is if its visitors wait. That they do
-// for a moment is usual.
-func (q *queue) look(owner *Supervisor) {
-	waits := slices.ContainsFunc(q.socks, func(s *platform.Socket) bool { return s.Waiting() > 0 })
-	if waits && q.waited {
+// look has a share's process asked how it is if its visitors wait, as they did at
+// the look before. It reports whether they have begun to.
+func (q *queue) look(owner *Supervisor) bool {
+	waited := q.waited
+	q.waited = slices.ContainsFunc(q.socks, (*platform.Socket).Waiting)
+	if waited && q.waited {
 		owner.mail.Put(letter{hurry: true})
 	}
-	q.waited = waits
+	return q.waited && !waited
 }

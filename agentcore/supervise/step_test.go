@@ -214,7 +214,7 @@ func TestWhatFollows(t *testing.T) {
 			return expect(hasTimer(e, PingDue, 20*time.Second), "asked ever more rarely")
 		}},
 		{"nobody visits for hours", lifeOf(up, pinged(5*time.Hour, 0), but(isReady(1), func(e *Event) { e.At = t0.Add(6 * time.Hour) })), Ready, NoTrouble, func(_ State, e []Effect) string {
-			return expect(hasTimer(e, ProbeDue, 12*policy.Default().ProbeEvery), "up to a bound")
+			return expect(hasTimer(e, ProbeDue, 24*policy.Default().ProbeEvery), "up to a bound")
 		}},
 		{"visited after hours", lifeOf(up, pinged(5*time.Hour, 1)), Ready, NoTrouble, func(_ State, e []Effect) string {
 			return expect(hasTimer(e, PingDue, policy.Default().PingEvery) && hasTimer(e, ProbeDue, policy.Default().ProbeEvery), "checked as often as one should, at once")

@@ -16,6 +16,7 @@ import (
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/mailbox"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/pulse"
 	"sharetray/agentcore/share"
 	"sharetray/platform"
 )
@@ -75,9 +76,6 @@ type waiter struct {
 
 // NewSupervisor starts a supervisor that knows nothing yet.
 func NewSupervisor(cfg Config) *Supervisor {
-	if !platform.ShowsWaiting {
-		cfg.Policy.Ease = 1 // only checks find one that hangs
-	}
 	s := &Supervisor{cfg: cfg, mail: mailbox.New[letter](), done: make(chan struct{})}
 	go s.run()
 	return s
@@ -329,6 +327,9 @@ func (l *loop) act(f Effect) {
 		after := f.After
 		if f.Due == RetryDue { // jitter, so that many shares do not retry in step
 			after = time.Duration(float64(after) * (0.8 + 0.4*rand.Float64()))
+		}
+		if f.Due == PingDue || f.Due == ProbeDue {
+			after = pulse.Near(after)
 		}
 		l.timer(timerKey{f.Due, 0}, after)
 	case Cancel:

@@ -1,3 +1,5 @@
+//go:build unix
+
 package platform
 
 import (
@@ -30,8 +32,8 @@ func TestWaiting(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			if got := held.Waiting(); got != want {
-				t.Errorf("%s: %d wait, want %d", host, got, want)
+			if !held.Waiting() {
+				t.Errorf("%s: nobody waits, want %d", host, want)
 			}
 		}
 		for want := 2; want >= 0; want-- {
@@ -40,13 +42,18 @@ func TestWaiting(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			if got := held.Waiting(); got != want {
-				t.Errorf("%s: %d wait after one was accepted, want %d", host, got, want)
+			if got := held.Waiting(); got != (want > 0) {
+				t.Errorf("%s: somebody waits: %v, after all but %d were accepted", host, got, want)
 			}
 		}
+		c, err := net.Dial("tcp", held.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
 		held.Close()
-		if got := held.Waiting(); got != 0 {
-			t.Errorf("%s: %d wait at a socket that was given up", host, got)
+		if held.Waiting() {
+			t.Errorf("%s: somebody waits at a socket that was given up", host)
 		}
 	}
 }
