@@ -40,7 +40,7 @@ func happened(before supervise.State, r supervise.Report, at time.Time) []histor
 	}
 	rolled := isUp(before.Phase) && isUp(now.Phase) && before.Cur.PID != now.Cur.PID && before.Restarts == now.Restarts
 	switch {
-	case !isUp(before.Phase) && isUp(now.Phase) && now.Downtime == 0 &&
+	case !isUp(before.Phase) && isUp(now.Phase) && len(now.Ghosts) == 0 &&
 		!told(supervise.NoticeRecovered) && !told(supervise.NoticeAdopted):
 		add(history.Ready, "", 0)
 	case rolled && before.Cur.Stale:

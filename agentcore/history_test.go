@@ -17,7 +17,7 @@ func TestWhatHappened(t *testing.T) {
 	crashed := supervise.Notice{Kind: supervise.NoticeCrashed, Cause: "killed"}
 	recovered := supervise.Notice{Kind: supervise.NoticeRecovered, Cause: "killed", Downtime: time.Second}
 	untold := at(supervise.Ready, 2, 1) // ready again, but not known yet how the one before ended
-	untold.Downtime = time.Second
+	untold.Ghosts = []supervise.Ghost{{Worker: 1, Downtime: time.Second}}
 	found := at(supervise.Starting, 1, 7)
 	found.Cur.Found = true
 	stale := at(supervise.Ready, 1, 7)

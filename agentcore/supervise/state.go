@@ -36,6 +36,13 @@ type Worker struct {
 	UsedAt   time.Time // when it was last heard that they do
 }
 
+// Ghost is a process that had been ready and is dying: its memory takes the kernel
+// a while, and its successor is often up before it is known how it ended.
+type Ghost struct {
+	Worker   int
+	Downtime time.Duration // how long visitors waited for its successor; zero: they still do
+}
+
 // State is all that is known about one share's life. It is a value: step makes
 // a new one. Slices in it are never changed in place.
 type State struct {
@@ -53,25 +60,24 @@ type State struct {
 	Olds      []int  // are finishing what is in flight, or being ended
 	LastID    int
 
-	Attempts    int           // bad starts in a row
-	Restarts    int           // automatic ones
-	Crashes     []time.Time   // within crashWindow
-	DownSince   time.Time     // since when visitors wait; zero: they don't
-	Cause       string        // of that
-	Ghost       int           // the worker that vanished, until it is known how it ended
-	Downtime    time.Duration // how long visitors waited for its successor; zero: they still do
-	TargetError string        // what the process says of its target
-	Excess      string        // which limit the process says that it is past
-	Full        string        // which limit it says it has reached, so that visitors wait
-	Limits      []string      // by which means it says its limits are kept
-	ExcessAt    time.Time     // when a process was last replaced because of Excess
-	FullAt      time.Time     // when Full was last told
-	PortError   string        // why the sockets of Gen can't be had while older ones serve
-	RollError   string        // why what was declared or asked for last is not in force
-	Again       bool          // start again once stopped
-	Releasing   bool          // the sockets are being given up
-	Final       bool          // removed once stopped
-	blocked     bool          // Blocked was told
+	Attempts    int         // bad starts in a row
+	Restarts    int         // automatic ones
+	Crashes     []time.Time // within crashWindow
+	DownSince   time.Time   // since when visitors wait; zero: they don't
+	Cause       string      // of that
+	Ghosts      []Ghost     // those that vanished, in order, until it is known how they ended
+	TargetError string      // what the process says of its target
+	Excess      string      // which limit the process says that it is past
+	Full        string      // which limit it says it has reached, so that visitors wait
+	Limits      []string    // by which means it says its limits are kept
+	ExcessAt    time.Time   // when a process was last replaced because of Excess
+	FullAt      time.Time   // when Full was last told
+	PortError   string      // why the sockets of Gen can't be had while older ones serve
+	RollError   string      // why what was declared or asked for last is not in force
+	Again       bool        // start again once stopped
+	Releasing   bool        // the sockets are being given up
+	Final       bool        // removed once stopped
+	blocked     bool        // Blocked was told
 }
 
 // View is the phase to show: that of the file, when it is spoiled.

@@ -107,7 +107,7 @@ func stop(m *machine, e Event) {
 	m.cancelTimers()
 	m.release()
 	m.Final, m.Again = m.Final || e.Final, false
-	m.DownSince, m.Ghost, m.Downtime, m.blocked = time.Time{}, 0, 0, false
+	m.DownSince, m.Ghosts, m.blocked = time.Time{}, nil, false
 	m.TargetError, m.PortError, m.RollError, m.Excess, m.Full, m.Limits = "", "", "", "", "", nil
 	m.enter(Stopping, NoTrouble, "")
 	for _, id := range m.Olds { // asked already: a second time would end them at once
@@ -164,9 +164,7 @@ func released(m *machine, _ Event) {
 
 func oldExited(m *machine, e Event) {
 	m.Olds = slices.DeleteFunc(slices.Clone(m.Olds), func(id int) bool { return id == e.Worker })
-	if e.Worker == m.Ghost {
-		m.ghostExited(e.Reason)
-	}
+	m.ghostExited(e.Worker, e.Reason)
 	if m.Phase == Stopping {
 		m.stoppedWhenEmpty()
 	}
@@ -292,8 +290,7 @@ func (m *machine) cameUp(h *link.Health) {
 	m.hear(h)
 	m.judge()
 	if !m.DownSince.IsZero() {
-		m.Downtime, m.DownSince = m.now.Sub(m.DownSince), time.Time{}
-		m.tellRecovered()
+		m.recovered(max(m.now.Sub(m.DownSince), 1))
 	}
 	m.timer(PingDue, m.policy.PingEvery)
 	m.timer(ProbeDue, m.policy.ProbeEvery)
@@ -302,12 +299,15 @@ func (m *machine) cameUp(h *link.Health) {
 	m.rollIfStale()
 }
 
-// tellRecovered keeps the order: what crashed is told first, and how.
-func (m *machine) tellRecovered() {
-	if m.Ghost == 0 && m.Downtime > 0 {
-		m.tell(Notice{Kind: NoticeRecovered, Cause: m.Cause, Downtime: m.Downtime})
-		m.Downtime = 0
+// recovered keeps the order: what crashed is told first, and how.
+func (m *machine) recovered(downtime time.Duration) {
+	m.DownSince = time.Time{}
+	if last := len(m.Ghosts) - 1; last >= 0 && m.Ghosts[last].Downtime == 0 {
+		m.Ghosts = slices.Clone(m.Ghosts)
+		m.Ghosts[last].Downtime = downtime
+		return
 	}
+	m.tell(Notice{Kind: NoticeRecovered, Cause: m.Cause, Downtime: downtime})
 }
 
 func forget(m *machine, _ Event) { m.Attempts = 0 }
@@ -340,7 +340,7 @@ func vanished(m *machine, _ Event) {
 		return // it will back off: there is no hurry
 	}
 	m.markDown()
-	m.Ghost = m.Cur.ID
+	m.Ghosts = append(slices.Clip(m.Ghosts), Ghost{Worker: m.Cur.ID})
 	m.do(Effect{Kind: Kill, Worker: m.Cur.ID})
 	m.retire(&m.Cur)
 	m.succeed("")
@@ -392,14 +392,23 @@ func (m *machine) noteCrash(cause string) {
 	m.tell(Notice{Kind: NoticeCrashed, Cause: cause})
 }
 
-// ghostExited: now it is known how the one that vanished ended.
-func (m *machine) ghostExited(cause string) {
-	m.Ghost, m.Cause = 0, cause
+// ghostExited: now it is known how one that vanished ended. Its successor may have
+// been up, and may have vanished too, before.
+func (m *machine) ghostExited(worker int, cause string) {
+	i := slices.IndexFunc(m.Ghosts, func(g Ghost) bool { return g.Worker == worker })
+	if i < 0 {
+		return
+	}
+	ghost := m.Ghosts[i]
+	m.Ghosts = slices.Delete(slices.Clone(m.Ghosts), i, i+1)
+	m.Cause = cause
 	m.tell(Notice{Kind: NoticeCrashed, Cause: cause})
 	if m.Phase == Starting && m.Reason == "" {
 		m.Reason = cause
 	}
-	m.tellRecovered()
+	if ghost.Downtime > 0 {
+		m.tell(Notice{Kind: NoticeRecovered, Cause: cause, Downtime: ghost.Downtime})
+	}
 }
 
 // badStart backs off, or gives up.

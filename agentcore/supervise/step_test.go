@@ -155,6 +155,10 @@ func TestWhatFollows(t *testing.T) {
 		{"dead after its replacement is up", lifeOf(up, Event{Kind: Vanished, Worker: 1}, serves(2), isReady(2), exits(1)), Ready, NoTrouble, func(s State, e []Effect) string {
 			return expect(says(e, NoticeCrashed) && says(e, NoticeRecovered), "both are told")
 		}},
+		{"its replacement dies before it is dead", lifeOf(up, Event{Kind: Vanished, Worker: 1}, serves(2), isReady(2),
+			Event{Kind: Vanished, Worker: 2}, serves(3), isReady(3), exits(2), exits(1)), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(says(e, NoticeCrashed) && says(e, NoticeRecovered) && len(s.Ghosts) == 0 && s.Restarts == 2, "both are told of each")
+		}},
 		{"dying within a second", lifeOf(up, Event{Kind: Vanished, Worker: 1, At: t0.Add(5*time.Second + 500*time.Millisecond)}),
 			Ready, NoTrouble, nil},
 		{"crash within a second", lifeOf(up, Event{Kind: Exited, Worker: 1, At: t0.Add(5*time.Second + 500*time.Millisecond)}),
