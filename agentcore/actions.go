@@ -151,7 +151,7 @@ func (a *Agent) change(name string, changes map[string]string) error {
 			}
 		}
 	}
-	if err := supervise.TryBind(added(now, next)); err != nil {
+	if err := supervise.TryBindPatiently(added(now, next)); err != nil {
 		return err
 	}
 	if _, err := a.store.Update(now.Name, changes); err != nil {
@@ -344,8 +344,9 @@ func (a *Agent) settled(ctx context.Context, name string) (Status, error) {
 }
 
 // freePort finds a port for a share that has none yet. It follows from the name
-// and the profile, so that a share which is removed and made again gets its link back, and lies
-// below the range from which systems take ports for outgoing connections.
+// and the profile, so that a share which is removed and made again gets its link
+// back, and lies below the range from which systems take ports for outgoing
+// connections.
 func freePort(profile string, sh share.Share, taken map[uint16]bool) (uint16, error) {
 	const first, count = 20000, 10000
 	seed := sh.Name.String()

@@ -65,7 +65,8 @@ type client struct {
 	target
 	keepAlive bool
 	timeout   time.Duration
-	rate      int64 // bytes a second at which it reads; 0: as fast as it can
+	rate      int64         // bytes a second at which it reads; 0: as fast as it can
+	pace      time.Duration // it begins a request no sooner than this after the one before
 
 	conn      net.Conn
 	expires   time.Time // of conn
@@ -313,6 +314,7 @@ func (l *load) loop(c *client) {
 	for !l.ended() {
 		c.sink = &patternCheck{}
 		s := sample{begun: l.now()}
+		next := s.begun + c.pace
 		reused, err := c.do()
 		s.ended, s.outcome = l.now(), classify(err)
 		s.idle = s.outcome == cut && reused && errors.Is(err, errSilent)
@@ -332,12 +334,27 @@ func (l *load) loop(c *client) {
 		case refused:
 			time.Sleep(afterRefusal)
 		}
+		l.rest(next)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.samples = append(l.samples, mine...)
 	if l.oddity == "" {
 		l.oddity = oddity
+	}
+}
+
+// rest waits until a moment, or until the load ends.
+func (l *load) rest(until time.Duration) {
+	left := until - l.now()
+	if left <= 0 {
+		return
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-l.quit:
+	case <-timer.C:
 	}
 }
 

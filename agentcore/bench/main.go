@@ -1,7 +1,8 @@
 // Command bench measures Sharetray beside its peers, in one run on the machine
 // at hand, and writes what it saw as a page of tables: how long a crash is felt
 // under runit, s6, supervisord and pm2, throughput and memory beside stock
-// Caddy, the time until many shares are ready, and what a rolling restart costs.
+// Caddy, the time until many shares are ready, what they cost while nobody visits,
+// and what the agent's death, an upgrade and a restart cost the visitors.
 //
 // It knows Sharetray by its commands only, and ends nothing but what it started.
 // Linux is where it measures; elsewhere it only compiles.
@@ -30,11 +31,15 @@ type plan struct {
 	pairs     int           // rounds of throughput, each one window a server
 	window    time.Duration
 	warmup    time.Duration
-	large     int64 // size of the large file for throughput
-	few, many int   // shares between which memory is compared
-	shares    int   // that are started at once
-	starts    int   // how often
-	rolls     int   // restarts, and changes of a setting, under load
+	large     int64         // size of the large file for throughput
+	few, many int           // shares between which memory is compared
+	shares    int           // that are started at once
+	starts    int           // how often
+	idle      time.Duration // for which they are watched while nobody visits, twice
+	deaths    int           // of the agent, under load
+	upgrades  int           // under load
+	upgraded  int           // shares, each time
+	rolls     int           // restarts, and changes of a setting, under load
 	stops     int
 	download  int64 // size of what is being downloaded meanwhile
 }
@@ -43,18 +48,18 @@ var (
 	whole = plan{
 		kills: 20, uptime: 1500 * time.Millisecond,
 		pairs: 9, window: 2 * time.Second, warmup: 300 * time.Millisecond, large: 512 << 20,
-		few: 2, many: 12, shares: 50, starts: 3,
-		rolls: 20, stops: 5, download: 48 << 20,
+		few: 2, many: 12, shares: 100, starts: 3, idle: 5 * time.Minute,
+		deaths: 50, upgrades: 3, upgraded: 20, rolls: 20, stops: 5, download: 48 << 20,
 	}
 	quick = plan{
 		kills: 2, uptime: 1200 * time.Millisecond,
 		pairs: 2, window: 200 * time.Millisecond, warmup: 50 * time.Millisecond, large: 8 << 20,
-		few: 1, many: 3, shares: 4, starts: 1,
-		rolls: 2, stops: 1, download: 4 << 20,
+		few: 1, many: 3, shares: 4, starts: 1, idle: time.Second,
+		deaths: 2, upgrades: 1, upgraded: 3, rolls: 2, stops: 1, download: 4 << 20,
 	}
 )
 
-var parts = []string{"gap", "rate", "memory", "start", "roll"}
+var parts = []string{"gap", "rate", "memory", "start", "idle", "death", "upgrade", "roll"}
 
 func main() {
 	workerMain()
@@ -121,6 +126,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
+	if err := r.addFile(downloadFile, p.download); err != nil {
+		return err
+	}
 	rep := &report{Taken: time.Now(), Machine: thisMachine(), Quick: *short}
 	supervisors := []supervisor{tray, findRunit(), findPM2(*peers), findS6(), findSupervisord()}
 	rep.Versions = versions(r, supervisors)
@@ -138,6 +146,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			rep.Memory = measureMemory(ctx, r, tray, p)
 		case "start":
 			rep.Start = measureStart(ctx, r, tray, p)
+		case "idle":
+			rep.Idle = measureIdle(ctx, r, tray, p)
+		case "death":
+			rep.Death = measureDeath(ctx, r, tray, p)
+		case "upgrade":
+			rep.Upgrade = measureUpgrade(ctx, r, tray, p)
 		case "roll":
 			rep.Roll = measureRoll(ctx, r, tray, supervisors, p)
 		}

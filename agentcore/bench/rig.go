@@ -27,9 +27,10 @@ type rig struct {
 }
 
 const (
-	markEnv   = "SHARETRAY_BENCH_RUN"
-	smallFile = "small.bin" // in the site
-	smallSize = 4 << 10
+	markEnv      = "SHARETRAY_BENCH_RUN"
+	smallFile    = "small.bin" // in the site
+	smallSize    = 4 << 10
+	downloadFile = "download.bin" // in the site, too
 )
 
 func newRig(out io.Writer) (*rig, error) {
@@ -64,6 +65,21 @@ func (r *rig) addFile(name string, size int64) error {
 	}
 	_, err = io.Copy(f, io.LimitReader(&patternReader{}, size))
 	return errors.Join(err, f.Close())
+}
+
+// copyFile makes a copy of a program.
+func copyFile(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // place is the folder and the environment of one server and all it starts.

@@ -3,22 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strconv"
 	"time"
 )
-
-const downloadFile = "download.bin"
 
 // rollResult is what a number of restarts under load cost the visitors.
 type rollResult struct {
 	Who, What       string
 	Missing, Failed string
 	Times           int
-	Fresh           count // each request on a new connection
-	Kept            count // many requests on each connection
-	Downloads       count // large ones, in flight while it happened
-	Oddity          string
+	felt
 }
 
 // stopResult is what stops under load cost those who had come before.
@@ -37,11 +31,6 @@ type rollResults struct {
 
 func measureRoll(ctx context.Context, r *rig, tray sharetray, all []supervisor, p plan) *rollResults {
 	res := &rollResults{}
-	if err := r.addFile(downloadFile, p.download); err != nil {
-		res.Stop.Failed = err.Error()
-		return res
-	}
-	defer os.Remove(r.site + "/" + downloadFile)
 	for _, s := range all {
 		roll := rollResult{Who: s.name(), What: "restart", Times: p.rolls, Missing: s.missing()}
 		if s.name() != tray.name() {
@@ -92,40 +81,23 @@ func (res *rollResult) roll(ctx context.Context, port int, p plan, act func(i in
 	if err := firstAnswer(ctx, port); err != nil {
 		return err
 	}
-	loads := []*load{
-		startLoad(2, client{target: target{address(port), smallFile, smallSize}, timeout: 15 * time.Second}),
-		startLoad(2, client{target: target{address(port), smallFile, smallSize}, timeout: 15 * time.Second, keepAlive: true}),
-		startDownloads(port, p),
-	}
-	err := rollOn(ctx, loads[:2], res.Times, act)
-	into := []*count{&res.Fresh, &res.Kept, &res.Downloads}
-	for i, l := range loads {
-		*into[i] = tally(l.end())
-		if res.Oddity == "" {
-			res.Oddity = l.oddity
-		}
-	}
+	v := startVisits([]int{port}, 2, 0, p)
+	err := rollOn(ctx, v, res.Times, act)
+	res.felt = v.end()
 	return err
 }
 
 // rollOn does it n times; each time the visitors are answered before the next.
-func rollOn(ctx context.Context, loads []*load, n int, act func(i int) error) error {
+func rollOn(ctx context.Context, v *visits, n int, act func(i int) error) error {
 	for i := range n {
-		for _, l := range loads {
-			if err := l.awaitAnswer(ctx, 30*time.Second); err != nil {
-				return err
-			}
+		if err := v.awaitAnswers(ctx); err != nil {
+			return err
 		}
 		if err := act(i); err != nil {
 			return err
 		}
 	}
-	for _, l := range loads {
-		if err := l.awaitAnswer(ctx, 30*time.Second); err != nil {
-			return err
-		}
-	}
-	return nil
+	return v.awaitAnswers(ctx)
 }
 
 // startDownloads is two slow visitors, who take about two seconds for a file.

@@ -109,6 +109,41 @@ func (a *agent) share(ctx context.Context, name string, port int) error {
 	return nil
 }
 
+// occurrence is what of the history in `show --json` is needed here.
+type occurrence struct {
+	Time time.Time `json:"time"`
+	What string    `json:"what"`
+}
+
+// lastly returns when something happened to a share last.
+func (a *agent) lastly(ctx context.Context, name, what string) (last time.Time, err error) {
+	out, err := a.run(ctx, "show", name, "--json")
+	if err != nil {
+		return last, err
+	}
+	var st struct {
+		History []occurrence `json:"history"`
+	}
+	if err := json.Unmarshal([]byte(out), &st); err != nil {
+		return last, fmt.Errorf("show --json: %w", err)
+	}
+	for _, m := range st.History {
+		if m.What == what {
+			last = m.Time
+		}
+	}
+	return last, nil
+}
+
+// lockHolder is the process that is the agent now: its lock file says it.
+func (a *agent) lockHolder() (int, error) {
+	text, err := os.ReadFile(a.place.path("run", "sharetray", "lock"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
 // stop ends the agent and its shares.
 func (a *agent) stop() {
 	if a.process != nil {
@@ -189,7 +224,7 @@ func (a *agent) declare(ports []int) error {
 		return err
 	}
 	for i, port := range ports {
-		path := filepath.Join(dir, fmt.Sprintf("share%02d.toml", i+1))
+		path := filepath.Join(dir, shareOf(i)+".toml")
 		if err := os.WriteFile(path, []byte(shareFile(a.place.rig.site, port)), 0o600); err != nil {
 			return err
 		}

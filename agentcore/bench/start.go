@@ -30,39 +30,64 @@ func measureStart(ctx context.Context, r *rig, tray sharetray, p plan) *startRes
 }
 
 func (res *startResult) round(ctx context.Context, r *rig, tray sharetray) error {
-	ports, err := freePorts(res.Shares)
+	in, err := tray.logIn(ctx, r, res.Shares)
 	if err != nil {
 		return err
 	}
-	a, err := tray.home(r)
+	in.stop()
+	res.Answered = append(res.Answered, in.answered)
+	res.Ready = append(res.Ready, in.ready)
+	return nil
+}
+
+// login is an agent that was started with shares declared, all of them ready.
+type login struct {
+	*agent
+	ports           []int
+	answered, ready time.Duration
+}
+
+// shareOf is the name of the i-th share that declare declares.
+func shareOf(i int) string { return fmt.Sprintf("share%03d", i+1) }
+
+func (s sharetray) logIn(ctx context.Context, r *rig, shares int) (*login, error) {
+	ports, err := freePorts(shares)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	a, err := s.home(r)
+	if err != nil {
+		return nil, err
 	}
 	if err := a.declare(ports); err != nil {
-		return err
+		return nil, err
 	}
+	in := &login{agent: a, ports: ports}
 	began := time.Now()
 	if err := a.start(); err != nil {
-		return err
+		return nil, err
 	}
-	defer a.stop()
-	if err := allAnswer(ctx, ports); err != nil {
-		return err
+	if err = allAnswer(ctx, ports); err == nil {
+		in.answered = time.Since(began)
+		err = a.awaitReady(ctx, shares)
 	}
-	answered := time.Since(began)
-	err = poll(ctx, "all shares are ready", 20*time.Millisecond, func() (bool, error) {
+	if err != nil {
+		a.stop()
+		return nil, err
+	}
+	in.ready = time.Since(began)
+	return in, nil
+}
+
+// awaitReady waits until list says that all n shares are ready.
+func (a *agent) awaitReady(ctx context.Context, n int) error {
+	return poll(ctx, "all shares are ready", 20*time.Millisecond, func() (bool, error) {
 		all, err := a.list(ctx)
 		if err != nil {
 			return false, err
 		}
-		return allReady(all, res.Shares)
+		return allReady(all, n)
 	})
-	if err != nil {
-		return err
-	}
-	res.Answered = append(res.Answered, answered)
-	res.Ready = append(res.Ready, time.Since(began))
-	return nil
 }
 
 func allReady(all []status, n int) (bool, error) {

@@ -214,13 +214,13 @@ func TestFaultUpgrade(t *testing.T) {
 		}, "", "can't be run on this computer"},
 		"crashes at once":     {func(h *house) string { return program(h, []byte("#!/bin/sh\nexit 3\n"), 0o755) }, "", "ended before it was ready (it exited with code 3)"},
 		"is killed":           {func(h *house) string { return h.version(2) }, "successor.prove=kill", "ended before it was ready (it was killed by SIGKILL)"},
-		"never becomes ready": {func(h *house) string { return h.version(2) }, "successor.prove=stop", "did not become ready in 2s"},
+		"never becomes ready": {func(h *house) string { return h.version(2) }, "successor.prove=stop", "did not become ready in 8s"},
 		"can't serve":         {func(h *house) string { return h.version(2) }, "process.serve.proof=fail", "its share processes don't serve"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
-			h.env = append(h.env, "SHARETRAY_FAILTIMES=prove=2s")
+			h.env = append(h.env, "SHARETRAY_FAILTIMES=prove=8s")
 			link := h.declare("a")
 			h.fails(c.fails)
 			agent := h.live("a")
@@ -263,7 +263,9 @@ func TestFaultUpgradeTakenBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
-			h.env = append(h.env, "SHARETRAY_FAILTIMES=take=3s")
+			if name == "it hangs" {
+				h.env = append(h.env, "SHARETRAY_FAILTIMES=take=5s")
+			}
 			a, b := h.declare("a"), h.declare("b")
 			h.large("a")
 			h.fails(c.fails)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
@@ -62,6 +63,20 @@ func TryBind(want []netip.AddrPort) error {
 	tried := sockets{}
 	defer tried.trim(nil)
 	return tried.hold(want)
+}
+
+// TryBindPatiently is TryBind that gives a process which was replaced a moment ago
+// the time to let go.
+func TryBindPatiently(want []netip.AddrPort) (err error) {
+	for try := range letGoTries {
+		if try > 0 {
+			time.Sleep(letGoPause)
+		}
+		if err = TryBind(want); !problem.Is(err, problem.Conflict) {
+			break
+		}
+	}
+	return err
 }
 
 // sockets are the listening sockets held for one share.

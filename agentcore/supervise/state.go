@@ -18,6 +18,13 @@ const crashWindow = time.Minute
 // they are past a limit, and between two notices of one that visitors meet.
 const limitPause = time.Minute
 
+// How long a process that was replaced may take to let go of an address that is
+// wanted again: so many tries, with so long between two.
+const (
+	letGoTries = 10
+	letGoPause = 50 * time.Millisecond
+)
+
 // Worker is a share process as the state machine sees it. ID 0 is none.
 type Worker struct {
 	ID      int
@@ -73,6 +80,7 @@ type State struct {
 	ExcessAt    time.Time   // when a process was last replaced because of Excess
 	FullAt      time.Time   // when Full was last told
 	PortError   string      // why the sockets of Gen can't be had while older ones serve
+	PortTries   int         // how often they could not be had in a row
 	RollError   string      // why what was declared or asked for last is not in force
 	Again       bool        // start again once stopped
 	Releasing   bool        // the sockets are being given up

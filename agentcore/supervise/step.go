@@ -182,7 +182,7 @@ func (m *machine) learn(e Event) {
 	m.Spoiled, m.StopGrace = "", e.StopGrace
 	if e.Roll {
 		m.Gen++
-		m.RollError = ""
+		m.RollError, m.PortTries = "", 0
 	}
 }
 
@@ -244,13 +244,18 @@ func (m *machine) portTries() int {
 }
 
 func boundUp(m *machine, _ Event) {
-	m.BoundGen, m.PortError = m.Gen, ""
+	m.BoundGen, m.PortError, m.PortTries = m.Gen, "", 0
 	m.judge()
 	m.rollIfStale()
 }
 
-// bindFailedUp keeps the share up where it is, and tries again.
+// bindFailedUp keeps the share up where it is, and tries again: soon at first, as
+// a process that was replaced a moment ago may still hold the address.
 func bindFailedUp(m *machine, e Event) {
+	if m.PortTries++; m.PortTries < letGoTries && !e.Permanent {
+		m.timer(RetryDue, letGoPause)
+		return
+	}
 	m.PortError = e.Reason
 	m.judge()
 	m.timer(RetryDue, m.policy.BackoffMax)

@@ -254,7 +254,10 @@ func TestWhatFollows(t *testing.T) {
 		{"changed in mid-roll", lifeOf(up, declared, isBound, declared, serves(2), isReady(2)), Ready, NoTrouble, func(s State, e []Effect) string {
 			return expect(s.Cur.ID == 2 && has(e, Bind, 0) && !s.InForce(), "rolled once more")
 		}},
-		{"new port taken", lifeOf(up, declared, Event{Kind: BindFailed, Reason: "taken"}), Unhealthy, PortTrouble, func(s State, _ []Effect) string {
+		{"new port not free at once", lifeOf(up, declared, Event{Kind: BindFailed, Reason: "taken"}), Ready, NoTrouble, func(s State, e []Effect) string {
+			return expect(hasTimer(e, RetryDue, letGoPause) && s.PortError == "", "tries again soon, and says nothing yet")
+		}},
+		{"new port taken", lifeOf(up, declared, slices.Repeat([]Event{{Kind: BindFailed, Reason: "taken"}}, letGoTries)), Unhealthy, PortTrouble, func(s State, _ []Effect) string {
 			return expect(s.Cur.ID == 1, "stays where it was")
 		}},
 		{"file spoiled while up", lifeOf(up, Event{Kind: Spoil, Reason: "bad"}), Ready, NoTrouble, func(s State, _ []Effect) string {
