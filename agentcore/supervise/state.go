@@ -18,8 +18,8 @@ const crashWindow = time.Minute
 // they are past a limit, and between two notices of one that visitors meet.
 const limitPause = time.Minute
 
-// How long a process that was replaced may take to let go of an address that is
-// wanted again: so many tries, with so long between two.
+// How long it may take until an address is free that was let go of a moment ago:
+// so many tries, with so long between two.
 const (
 	letGoTries = 10
 	letGoPause = 50 * time.Millisecond

@@ -107,7 +107,7 @@ func stop(m *machine, e Event) {
 	m.cancelTimers()
 	m.release()
 	m.Final, m.Again = m.Final || e.Final, false
-	m.DownSince, m.Ghosts, m.blocked = time.Time{}, nil, false
+	m.DownSince, m.Ghosts, m.PortTries, m.blocked = time.Time{}, nil, 0, false
 	m.TargetError, m.PortError, m.RollError, m.Excess, m.Full, m.Limits = "", "", "", "", "", nil
 	m.enter(Stopping, NoTrouble, "")
 	for _, id := range m.Olds { // asked already: a second time would end them at once
@@ -182,7 +182,7 @@ func (m *machine) learn(e Event) {
 	m.Spoiled, m.StopGrace = "", e.StopGrace
 	if e.Roll {
 		m.Gen++
-		m.RollError, m.PortTries = "", 0
+		m.RollError = ""
 	}
 }
 
@@ -199,6 +199,7 @@ func declareBusy(m *machine, e Event) { m.learn(e) }
 
 func declareUp(m *machine, e Event) {
 	m.learn(e)
+	m.PortTries = 0
 	m.rollIfStale()
 }
 
@@ -219,13 +220,16 @@ func bound(m *machine, _ Event) {
 	if m.blocked {
 		m.Attempts = 0
 	}
-	m.BoundGen, m.PortError, m.blocked = m.Gen, "", false
+	m.BoundGen, m.PortError, m.PortTries, m.blocked = m.Gen, "", 0, false
 	m.Cur = m.newWorker()
 }
 
 func bindFailed(m *machine, e Event) {
 	if e.Permanent {
 		m.fail(PortTrouble, e.Reason)
+		return
+	}
+	if !m.blocked && m.bindSoon() {
 		return
 	}
 	m.enter(Backoff, PortTrouble, e.Reason)
@@ -249,11 +253,25 @@ func boundUp(m *machine, _ Event) {
 	m.rollIfStale()
 }
 
-// bindFailedUp keeps the share up where it is, and tries again: soon at first, as
-// a process that was replaced a moment ago may still hold the address.
+// bindSoon tries again soon, and says nothing yet: a process that has ended a
+// moment ago, was replaced, or is just being started, may still hold the address.
+func (m *machine) bindSoon() bool {
+	if m.PortTries++; m.PortTries >= letGoTries {
+		return false
+	}
+	m.timer(RetryDue, letGoPause)
+	return true
+}
+
+func bindAgain(m *machine, _ Event) {
+	if m.Cur.ID == 0 && m.BoundGen != m.Gen {
+		m.do(Effect{Kind: Bind})
+	}
+}
+
+// bindFailedUp keeps the share up where it is, and tries again.
 func bindFailedUp(m *machine, e Event) {
-	if m.PortTries++; m.PortTries < letGoTries && !e.Permanent {
-		m.timer(RetryDue, letGoPause)
+	if !e.Permanent && m.bindSoon() {
 		return
 	}
 	m.PortError = e.Reason

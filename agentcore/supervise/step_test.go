@@ -34,12 +34,13 @@ func after(t testing.TB, events ...Event) (State, []Effect) {
 }
 
 var (
-	declared = Event{Kind: Declare, Roll: true, StopGrace: 10 * time.Second}
-	isBound  = Event{Kind: Bound}
-	serves   = func(w int) Event { return Event{Kind: Serving, Worker: w, PID: 100 + w} }
-	isReady  = func(w int) Event { return Event{Kind: Probed, Worker: w, OK: true, Health: &link.Health{}} }
-	letGo    = Event{Kind: Released}
-	exits    = func(w int) Event { return Event{Kind: Exited, Worker: w, Reason: "it was killed by SIGKILL"} }
+	declared  = Event{Kind: Declare, Roll: true, StopGrace: 10 * time.Second}
+	isBound   = Event{Kind: Bound}
+	serves    = func(w int) Event { return Event{Kind: Serving, Worker: w, PID: 100 + w} }
+	isReady   = func(w int) Event { return Event{Kind: Probed, Worker: w, OK: true, Health: &link.Health{}} }
+	neverFree = append(slices.Repeat([]Event{{Kind: BindFailed, Reason: "taken"}, {Kind: RetryDue}}, letGoTries-1), Event{Kind: BindFailed, Reason: "taken"})
+	letGo     = Event{Kind: Released}
+	exits     = func(w int) Event { return Event{Kind: Exited, Worker: w, Reason: "it was killed by SIGKILL"} }
 	// tellsLimit is what process 1, or another, says of its limits.
 	tellsLimit = func(full, excess string, w ...int) Event {
 		return Event{Kind: Told, Worker: append(w, 1)[0], Health: &link.Health{Full: full, Excess: excess}}
@@ -179,13 +180,19 @@ func TestWhatFollows(t *testing.T) {
 			Failed, ConfigTrouble, nil},
 		{"exit code of a configuration fault", []Event{declared, {Kind: Start}, isBound, serves(1), {Kind: Exited, Worker: 1, Permanent: true}},
 			Failed, ConfigTrouble, nil},
-		{"port taken", []Event{declared, {Kind: Start}, {Kind: BindFailed, Reason: "taken"}}, Backoff, PortTrouble, func(_ State, e []Effect) string {
+		{"port not free at once", lifeOf(declared, Event{Kind: Start}, Event{Kind: BindFailed, Reason: "taken"}), Starting, NoTrouble, func(_ State, e []Effect) string {
+			return expect(hasTimer(e, RetryDue, letGoPause) && !says(e, NoticeBlocked), "tries again soon, and says nothing yet")
+		}},
+		{"port free a moment later", lifeOf(declared, Event{Kind: Start}, Event{Kind: BindFailed}, Event{Kind: RetryDue}, isBound), Starting, NoTrouble, func(s State, _ []Effect) string {
+			return expect(s.PortTries == 0 && s.Cur.ID == 1, "as if nothing had been")
+		}},
+		{"port taken", lifeOf(declared, Event{Kind: Start}, neverFree), Backoff, PortTrouble, func(_ State, e []Effect) string {
 			return expect(says(e, NoticeBlocked), "told once")
 		}},
-		{"port still taken", []Event{declared, {Kind: Start}, {Kind: BindFailed}, {Kind: RetryDue}, {Kind: BindFailed}}, Backoff, PortTrouble, func(_ State, e []Effect) string {
+		{"port still taken", lifeOf(declared, Event{Kind: Start}, neverFree, Event{Kind: RetryDue}, Event{Kind: BindFailed}), Backoff, PortTrouble, func(_ State, e []Effect) string {
 			return expect(!says(e, NoticeBlocked), "not told again")
 		}},
-		{"port taken for ever is no reason to give up", lifeOf(declared, Event{Kind: Start}, slices.Repeat([]Event{{Kind: BindFailed}, {Kind: RetryDue}}, 20)),
+		{"port taken for ever is no reason to give up", lifeOf(declared, Event{Kind: Start}, neverFree, slices.Repeat([]Event{{Kind: RetryDue}, {Kind: BindFailed}}, 20), Event{Kind: RetryDue}),
 			Starting, NoTrouble, nil},
 		{"privileged port", []Event{declared, {Kind: Start}, {Kind: BindFailed, Permanent: true}}, Failed, PortTrouble, nil},
 		{"target down", lifeOf(up, Event{Kind: Told, Worker: 1, Health: &link.Health{TargetError: "the folder is gone"}}), Unhealthy, TargetTrouble, nil},
@@ -257,7 +264,7 @@ func TestWhatFollows(t *testing.T) {
 		{"new port not free at once", lifeOf(up, declared, Event{Kind: BindFailed, Reason: "taken"}), Ready, NoTrouble, func(s State, e []Effect) string {
 			return expect(hasTimer(e, RetryDue, letGoPause) && s.PortError == "", "tries again soon, and says nothing yet")
 		}},
-		{"new port taken", lifeOf(up, declared, slices.Repeat([]Event{{Kind: BindFailed, Reason: "taken"}}, letGoTries)), Unhealthy, PortTrouble, func(s State, _ []Effect) string {
+		{"new port taken", lifeOf(up, declared, neverFree), Unhealthy, PortTrouble, func(s State, _ []Effect) string {
 			return expect(s.Cur.ID == 1, "stays where it was")
 		}},
 		{"file spoiled while up", lifeOf(up, Event{Kind: Spoil, Reason: "bad"}), Ready, NoTrouble, func(s State, _ []Effect) string {
@@ -451,12 +458,15 @@ type world struct {
 	held    bool         // sockets
 	gone    bool
 	pending []Event // a bind in flight
+	retry   bool    // RetryDue will come
 }
 
 func (w *world) step(t *rapid.T, e Event) {
 	w.now = w.now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)
 	e.At = w.now
 	switch e.Kind {
+	case RetryDue:
+		w.retry = false
 	case Exited, Refused:
 		delete(w.alive, e.Worker)
 		delete(w.met, e.Worker)
@@ -486,6 +496,10 @@ func (w *world) step(t *rapid.T, e Event) {
 			}
 		case Quit, Kill:
 			w.asked[f.Worker] = true
+		case Timer:
+			w.retry = w.retry || f.Due == RetryDue
+		case Cancel:
+			w.retry = w.retry && f.Due != RetryDue
 		case Bind:
 			w.pending = append(w.pending, Event{Kind: Bound})
 		case Release:
@@ -587,8 +601,10 @@ func (w *world) mustHold(t *rapid.T) {
 			return "backing off, with a process"
 		case s.Cur.Found && s.Phase != Starting:
 			return "not taken over, and past that"
-		case s.Phase == Starting && s.Cur.ID == 0 && len(w.pending) == 0:
+		case s.Phase == Starting && s.Cur.ID == 0 && len(w.pending) == 0 && !w.retry:
 			return "starting, and nothing is on its way"
+		case s.Phase == Backoff && !w.retry:
+			return "backing off for ever"
 		}
 		if s.Cur.Found != w.met[s.Cur.ID] {
 			return "whether it was taken over is not known"

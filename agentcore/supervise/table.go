@@ -32,7 +32,7 @@ var table = [kinds][8]handler{
 	NextProbed:  {never, never, never, nextProbed, nextProbed, never, late, never},
 	NextExited:  {never, never, never, nextExited, nextExited, never, oldExited, never},
 	OldExited:   {oldExited, oldExited, oldExited, oldExited, oldExited, oldExited, oldExited, oldExited},
-	RetryDue:    {late, late, late, retryUp, retryUp, retry, late, late},
+	RetryDue:    {late, late, bindAgain, retryUp, retryUp, retry, late, late},
 	PingDue:     {late, late, late, ping, ping, late, late, late},
 	ProbeDue:    {late, late, late, probe, probe, late, late, late},
 	ForgetDue:   {late, late, late, forget, forget, late, late, late},
