@@ -92,7 +92,7 @@ func (c *counters) Stats() Stats {
 type server struct {
 	counters
 	opt     Options
-	handle  func(context.Context, net.Conn) // it returns when the connection is done with
+	handle  visit
 	slots   chan struct{}
 	waiting atomic.Int64
 	ctx     context.Context // ends with Close
@@ -107,7 +107,11 @@ type server struct {
 	empty     chan struct{} // closed when draining, and there are no visits
 }
 
-func newServer(opt Options, handle func(context.Context, net.Conn)) *server {
+// visit serves a connection, between enter and leave. It returns when that is
+// done with, and whether it was served.
+type visit func(context.Context, net.Conn) (served bool)
+
+func newServer(opt Options, handle visit) *server {
 	s := &server{
 		opt: opt.withDefaults(), handle: handle,
 		listeners: map[net.Listener]struct{}{}, conns: map[net.Conn]struct{}{}, empty: make(chan struct{}),
@@ -178,20 +182,29 @@ func (s *server) accepted(c net.Conn) {
 		}
 		defer s.left()
 		s.total.Add(1)
-		if !s.enter() {
+		if !s.handle(s.ctx, c) {
 			s.denied.Add(1)
-			reset(c)
-			return
+			reset(c) // if it is still open, nobody has said why
 		}
-		defer func() { <-s.slots }()
-		s.active.Add(1)
-		defer s.active.Add(-1)
-		s.handle(s.ctx, c)
 	})
 }
 
-// enter takes a slot, and waits for one if it has to.
+// enter takes a slot, and waits for one if it has to. Who has one is active.
 func (s *server) enter() bool {
+	if !s.takeSlot() {
+		return false
+	}
+	s.active.Add(1)
+	return true
+}
+
+// leave gives the slot back.
+func (s *server) leave() {
+	s.active.Add(-1)
+	<-s.slots
+}
+
+func (s *server) takeSlot() bool {
 	select {
 	case s.slots <- struct{}{}:
 		return true

@@ -141,7 +141,8 @@ func end(c net.Conn) string {
 }
 
 func isReset(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	const wsaConnReset = syscall.Errno(10054)
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, wsaConnReset)
 }
 
 // noise is n bytes that nobody guesses, the same for the same seed.

@@ -11,12 +11,12 @@ type receiver struct {
 	buf  []byte
 }
 
-func newReceiver(conn *net.UDPConn) (receiver, error) {
-	return receiver{conn, make([]byte, maxPacket)}, nil
+func newReceiver(conn *net.UDPConn) (*receiver, error) {
+	return &receiver{conn, make([]byte, maxPacket)}, nil
 }
 
 // receive waits for a datagram and hands it to handle.
-func (r receiver) receive(handle func([]byte)) error {
+func (r *receiver) receive(handle func([]byte)) error {
 	n, err := r.conn.Read(r.buf)
 	if err == nil {
 		handle(r.buf[:n])

@@ -8,45 +8,51 @@ import (
 	"syscall"
 )
 
-// atOnce is how many datagrams are read before others get their turn.
-const atOnce = 64
-
 // packets are buffers for answers, for as long as one is being handed on: a
 // session that waits for an answer has none.
 var packets = sync.Pool{New: func() any { return new([maxPacket]byte) }}
 
 // receiver reads datagrams of one connected socket.
-type receiver struct{ raw syscall.RawConn }
+type receiver struct {
+	raw  syscall.RawConn
+	read func(fd uintptr) (done bool)
 
-func newReceiver(conn *net.UDPConn) (receiver, error) {
-	raw, err := conn.SyscallConn()
-	return receiver{raw}, err
+	buf *[maxPacket]byte // with a datagram in it
+	n   int
+	err error
 }
 
-// receive waits for datagrams and hands each that is there to handle.
-func (r receiver) receive(handle func([]byte)) error {
-	var failed error
-	err := r.raw.Read(func(fd uintptr) bool {
-		buf := packets.Get().(*[maxPacket]byte)
-		defer packets.Put(buf)
-		for got := 0; got < atOnce; {
-			n, err := syscall.Read(int(fd), buf[:])
-			switch {
-			case err == syscall.EINTR:
-			case err == syscall.EAGAIN:
-				return got > 0
-			case err != nil:
-				failed = err
-				return true
-			default:
-				handle(buf[:n])
-				got++
-			}
-		}
-		return true
-	})
-	if err != nil {
+func newReceiver(conn *net.UDPConn) (*receiver, error) {
+	raw, err := conn.SyscallConn()
+	r := &receiver{raw: raw}
+	r.read = r.tryRead
+	return r, err
+}
+
+// receive waits for a datagram and hands it to handle. That happens outside of
+// the raw read: whoever closes a socket waits for it.
+func (r *receiver) receive(handle func([]byte)) error {
+	if err := r.raw.Read(r.read); err != nil {
 		return err
 	}
-	return failed
+	defer packets.Put(r.buf)
+	if r.err == nil {
+		handle(r.buf[:r.n])
+	}
+	return r.err
+}
+
+func (r *receiver) tryRead(fd uintptr) (done bool) {
+	r.buf = packets.Get().(*[maxPacket]byte)
+	for {
+		r.n, r.err = syscall.Read(int(fd), r.buf[:])
+		switch r.err {
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			packets.Put(r.buf)
+			return false
+		default:
+			return true
+		}
+	}
 }

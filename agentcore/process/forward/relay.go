@@ -87,10 +87,11 @@ func (r *relay) pump(dst, src net.Conn, passed *atomic.Uint64) {
 
 func (r *relay) copy(dst, src net.Conn, passed *atomic.Uint64) (srcFailed, dstFailed bool) {
 	kernel := canSplice(dst, src)
-	buf := make([]byte, copyBuffer)
+	size := copyBuffer
 	if kernel {
-		buf = make([]byte, chatBuffer)
+		size = chatBuffer
 	}
+	buf := make([]byte, size)
 	for {
 		n, err := src.Read(buf)
 		if n > 0 {

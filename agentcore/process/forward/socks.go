@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bytes"
+	"container/list"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -22,6 +23,9 @@ import (
 // defaultHandshake is how long a visitor has, from the first byte to the
 // destination asked for, however slowly the bytes come.
 const defaultHandshake = 10 * time.Second
+
+// maxHandshakes is how many visitors may shake hands at the same time.
+const maxHandshakes = 256
 
 // lastWords is how long a visitor may take to read why he was not served.
 const lastWords = time.Second
@@ -89,6 +93,9 @@ type SOCKS struct {
 	*server
 	opt       SOCKSOptions
 	passwords *passwords
+
+	door    sync.Mutex
+	greeted list.List // connections (net.Conn) whose handshake is not over, the oldest first
 }
 
 // NewSOCKS makes a proxy. An error is one of the options.
@@ -117,34 +124,59 @@ func NewSOCKS(opt SOCKSOptions) (*SOCKS, error) {
 	return f, nil
 }
 
-func (f *SOCKS) serve(ctx context.Context, visitor net.Conn) {
-	late := time.Now().Add(f.opt.Handshake)
-	_ = visitor.SetDeadline(late)
-	shake, cancel := context.WithDeadline(ctx, late)
-	defer cancel()
-	host, port, err := f.handshake(shake, visitor)
+func (f *SOCKS) serve(ctx context.Context, visitor net.Conn) (served bool) {
+	host, port, err := f.greet(ctx, visitor)
 	if err != nil {
-		f.denied.Add(1)
 		bye(visitor)
-		return
+		return false
 	}
+	if !f.enter() {
+		_ = reply(visitor, replyFailed)
+		bye(visitor)
+		return false
+	}
+	defer f.leave()
 	target, code := f.dial(ctx, host, port)
 	_ = visitor.SetDeadline(time.Now().Add(lastWords))
 	if err := reply(visitor, code); err != nil || target == nil {
-		f.denied.Add(1)
 		if target != nil {
 			target.Close()
 		}
 		bye(visitor)
-		return
+		return false
 	}
 	_ = visitor.SetDeadline(time.Time{})
-	f.relay(visitor, target)
+	return f.relay(visitor, target)
+}
+
+// greet shakes hands, within the time for that. Who has not said what he wants
+// takes no slot from those who are served, and when too many don't, the one who
+// has taken longest has to go.
+func (f *SOCKS) greet(ctx context.Context, visitor net.Conn) (host string, port uint16, err error) {
+	late := time.Now().Add(f.opt.Handshake)
+	_ = visitor.SetDeadline(late)
+	shake, cancel := context.WithDeadline(ctx, late)
+	defer cancel()
+	f.door.Lock()
+	if f.greeted.Len() >= maxHandshakes {
+		reset(f.greeted.Remove(f.greeted.Front()).(net.Conn))
+	}
+	me := f.greeted.PushBack(visitor)
+	f.door.Unlock()
+	defer func() {
+		f.door.Lock()
+		f.greeted.Remove(me)
+		f.door.Unlock()
+	}()
+	host, port, err = f.handshake(shake, visitor)
+	_ = visitor.SetDeadline(time.Now().Add(f.server.opt.Patience + f.server.opt.DialTimeout))
+	return host, port, err
 }
 
 // bye ends a connection so that the last answer arrives: a system that closes
 // with bytes unread resets, and what was sent may be lost.
 func bye(c net.Conn) {
+	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(lastWords))
 	if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		_, _ = io.CopyN(struct{ io.Writer }{io.Discard}, c, 64<<10)

@@ -99,9 +99,10 @@ func TestSOCKSWithCurl(t *testing.T) {
 			t.Errorf("%v: exit code %d, %q", args, code, out)
 		}
 	}
-	if s := f.Stats(); s.Total != 7 || s.Denied != 5 || s.In == 0 || s.Out == 0 {
-		t.Errorf("%+v", s)
-	}
+	eventually(t, "counted", func() bool {
+		s := f.Stats()
+		return s.Total == 7 && s.Denied == 5 && s.Active == 0 && s.In > 0 && s.Out > 0
+	})
 
 	_, proxy = startSOCKS(t, SOCKSOptions{Open: true, Lookup: lookup}, "localhost")
 	if out, code := curl(t, "--socks5-hostname", proxy, "http://localhost:"+port); code != 0 || !strings.HasPrefix(out, "at localhost") {
@@ -289,6 +290,32 @@ func TestSlowHandshake(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	eventually(t, "gone", func() bool { s := f.Stats(); return s.Active == 0 && s.Denied == 1 })
+}
+
+// TestSlowCrowd: more who never say what they want than may, and one who does.
+func TestSlowCrowd(t *testing.T) {
+	ln := listen(t)
+	serveTarget(t, ln, echoes)
+	f, proxy := startSOCKS(t, SOCKSOptions{Open: true, Options: Options{Conns: 1}, Handshake: patience}, "127.0.0.1")
+	var crowd []*net.TCPConn
+	for range maxHandshakes + 50 {
+		c := dial(t, proxy)
+		say(t, c, "\x05\x01\x00")
+		hear(t, c, "\x05\x00")
+		crowd = append(crowd, c)
+	}
+	c, code := asks(t, proxy, request(1, "127.0.0.1", uint16(ln.Addr().(*net.TCPAddr).Port)))
+	if code != 0 {
+		t.Fatal(code)
+	}
+	say(t, c, "hello")
+	hear(t, c, "hello")
+	for i, c := range crowd[:51] { // the oldest
+		if got := end(c); got != "<reset>" {
+			t.Errorf("%d: %q", i, got)
+		}
+	}
+	eventually(t, "counted", func() bool { s := f.Stats(); return s.Active == 1 && s.Denied == 51 })
 }
 
 func TestAllowEntries(t *testing.T) {

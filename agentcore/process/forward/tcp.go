@@ -42,23 +42,22 @@ func (f *TCP) Check(ctx context.Context) string {
 	return f.TargetError()
 }
 
-func (f *TCP) forward(ctx context.Context, visitor net.Conn) {
-	c, err := f.dialPatiently(ctx, f.opt.DialTimeout, f.opt.Patience)
-	if err != nil {
-		f.denied.Add(1)
-		reset(visitor)
-		return
+func (f *TCP) forward(ctx context.Context, visitor net.Conn) (served bool) {
+	if !f.enter() {
+		return false
 	}
-	f.relay(visitor, c)
+	defer f.leave()
+	c, err := f.dialPatiently(ctx, f.opt.DialTimeout, f.opt.Patience)
+	return err == nil && f.relay(visitor, c)
 }
 
 // relay connects a visitor to a target, until both are done.
-func (s *server) relay(visitor, target net.Conn) {
+func (s *server) relay(visitor, target net.Conn) (served bool) {
 	if !s.track(target) {
-		reset(visitor)
-		return
+		return false
 	}
 	defer s.untrack(target)
 	r := relay{visitor: visitor, target: target, in: &s.in, out: &s.out, idle: s.opt.Idle}
 	r.run()
+	return true
 }

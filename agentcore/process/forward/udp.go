@@ -33,8 +33,9 @@ const (
 	refusalDelay = time.Second
 
 	// namesLast is how long the addresses of a target's name are used.
-	namesLast     = time.Minute
-	lookupTimeout = 5 * time.Second
+	namesLast      = time.Minute
+	lookupTimeout  = 5 * time.Second
+	lookupPatience = 300 * time.Millisecond
 )
 
 // UDPOptions are what a UDP forwarder may be told. The zero value has the
@@ -150,8 +151,14 @@ func (f *UDP) Serve(conn *net.UDPConn) error {
 		f.conns = slices.DeleteFunc(f.conns, func(o *udpPort) bool { return o == p })
 		f.mu.Unlock()
 	}()
-	if err := f.learn(); err != nil {
-		f.found(err)
+	known := make(chan struct{})
+	f.work.Go(func() {
+		defer close(known)
+		f.learn()
+	})
+	select { // a datagram that comes before is lost, but probes can't wait for a DNS that is down
+	case <-known:
+	case <-time.After(lookupPatience):
 	}
 	buf := make([]byte, maxPacket)
 	for {
@@ -240,11 +247,7 @@ func (f *UDP) sessionOf(p *udpPort, from netip.AddrPort) *session {
 	}
 	addr, stale := f.names.pick()
 	if stale {
-		f.work.Go(func() {
-			if err := f.learn(); err != nil {
-				f.found(err)
-			}
-		})
+		f.work.Go(f.learn)
 	}
 	if !addr.IsValid() || len(f.sessions) >= f.opt.Sessions && !f.evictLocked() {
 		return nil
@@ -461,7 +464,7 @@ func (f *UDP) seeEmptyLocked() {
 }
 
 // learn asks for the addresses of the target's name.
-func (f *UDP) learn() error {
+func (f *UDP) learn() {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
 	stop := make(chan struct{})
@@ -473,7 +476,9 @@ func (f *UDP) learn() error {
 		case <-stop:
 		}
 	}()
-	return f.names.look(ctx)
+	if err := f.names.look(ctx); err != nil && !isClosed(f.done) {
+		f.found(err)
+	}
 }
 
 // names are the addresses of a target. A name may have several, of which not all
@@ -533,6 +538,9 @@ func (n *names) look(ctx context.Context) error {
 	if n.host == "" {
 		return nil
 	}
+	n.mu.Lock()
+	n.looking = true
+	n.mu.Unlock()
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", n.host)
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,10 +118,10 @@ func TestDatagrams(t *testing.T) {
 			if string(ask(t, a, []byte("who"))) == string(ask(t, b, []byte("who"))) {
 				t.Error("two visitors are one to the target")
 			}
-			s := f.Stats()
-			if s.Active != 2 || s.Total != 2 || s.In != total+6 || s.Denied != 0 {
-				t.Errorf("%+v", s)
-			}
+			eventually(t, "counted", func() bool {
+				s := f.Stats()
+				return s.Active == 2 && s.Total == 2 && s.In == total+6 && s.Denied == 0
+			})
 		})
 	}
 }
@@ -195,7 +196,7 @@ func TestManySources(t *testing.T) {
 	if s.Active > sessions || most > sessions || s.Total != sources+1 {
 		t.Errorf("%+v, at most %d", s, most)
 	}
-	if more := heap() - memory; more > 8<<20 {
+	if more := heap() - memory; more > 32<<20 {
 		t.Errorf("%d bytes for %d sessions", more, sessions)
 	}
 	eventually(t, "goroutines of evicted sessions end", func() bool { return runtime.NumGoroutine() <= before+sessions })
@@ -325,10 +326,8 @@ func TestPause(t *testing.T) {
 			t.Errorf("%q, %v", b[:n], err)
 		}
 	}
-	if s := f.Stats(); s.In != 3*5 {
-		t.Errorf("%+v", s)
-	}
-	f.Pause() // and closed while it is
+	eventually(t, "counted", func() bool { return f.Stats().In == 3*5 }) // and what the other took is not
+	f.Pause()                                                            // and closed while it is
 }
 
 func TestProbeDatagram(t *testing.T) {
@@ -374,5 +373,30 @@ func TestDrainDatagrams(t *testing.T) {
 	cancel()
 	if err := f.Drain(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// Sessions end, are replaced and closed while datagrams go both ways.
+func TestCloseWhileDatagramsPass(t *testing.T) {
+	target := echoUDP(t, "127.0.0.1:0")
+	for range 5 {
+		f, addr := startUDP(t, target.LocalAddr().String(), UDPOptions{Sessions: 2, Idle: time.Millisecond})
+		stop := make(chan struct{})
+		var talkers sync.WaitGroup
+		for range 4 {
+			c := dialUDP(t, addr)
+			talkers.Go(func() {
+				for !isClosed(stop) {
+					_, _ = c.Write([]byte("x"))
+				}
+			})
+		}
+		eventually(t, "many answers", func() bool { return f.Stats().Out > 200 })
+		f.Close()
+		close(stop)
+		talkers.Wait()
+		if s := f.Stats(); s.Active != 0 {
+			t.Errorf("%+v", s)
+		}
 	}
 }
