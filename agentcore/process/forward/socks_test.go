@@ -478,6 +478,33 @@ func TestAllowList(t *testing.T) {
 	}
 }
 
+// The networks that this computer is on are not public, whatever their addresses.
+func TestAllowNearby(t *testing.T) {
+	near := prefixes("93.184.215.0/24", "93.184.215.14/32", "2606:2800:21f::/64")
+	for _, c := range []struct {
+		allow, to string
+		want      bool
+	}{
+		{"*", "93.184.215.14:80", false},
+		{"*", "93.184.215.15:80", false},
+		{"*", "93.184.216.15:80", true},
+		{"*", "[2606:2800:21f::1]:80", false},
+		{"93.184.0.0/16", "93.184.215.15:80", false},
+		{"93.184.215.0/24", "93.184.215.15:80", true},
+		{"93.184.215.14", "93.184.215.14:80", true},
+		{"a.example.com 93.184.215.14:81", "93.184.215.14:80", false},
+	} {
+		a := must(ParseAllow(strings.Fields(c.allow)...))
+		if got := a.addr(netip.MustParseAddrPort(c.to), true, near); got != c.want {
+			t.Errorf("%s: %s: %v", c.allow, c.to, got)
+		}
+	}
+	own, err := nearby()
+	if err != nil || !slices.Contains(own, netip.MustParsePrefix("127.0.0.1/32")) {
+		t.Errorf("this computer is at %v, %v", own, err)
+	}
+}
+
 // A name that is another address when it is asked for again gains nothing: it is
 // asked for once.
 func TestRebinding(t *testing.T) {

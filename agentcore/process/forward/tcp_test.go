@@ -308,7 +308,7 @@ func TestBound(t *testing.T) {
 	ln := listen(t)
 	serveTarget(t, ln, echoes)
 	probes := make(chan uint16, 1)
-	f, addr := startTCP(t, ln.Addr().String(), Options{Conns: 2, Patience: patience, Probe: probeOf(probes)})
+	f, addr := startTCP(t, ln.Addr().String(), Options{Conns: 2, Patience: time.Hour, Probe: probeOf(probes)})
 	a, b := dial(t, addr), dial(t, addr)
 	for _, c := range []*net.TCPConn{a, b} {
 		say(t, c, "one")
@@ -397,6 +397,27 @@ func TestIdle(t *testing.T) {
 			t.Errorf("the visitor got %q", got)
 		}
 	})
+}
+
+// Who takes what is sent only slowly is not idle: how much of it has gone can't
+// be seen for a while.
+func TestStalledIsNotIdle(t *testing.T) {
+	const size = 64 << 20
+	ln := listen(t)
+	serveTarget(t, ln, func(c net.Conn) { _, _ = io.Copy(c, noise(1, size)) })
+	const idle = 200 * time.Millisecond
+	f, addr := startTCP(t, ln.Addr().String(), Options{Idle: idle})
+	visitor := dial(t, addr)
+	last, since := uint64(0), time.Now()
+	eventually(t, "it stands still", func() bool {
+		if now := f.Stats().Out; now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > 4*idle
+	})
+	if n, got, err := sum(visitor); err != nil || n != size {
+		t.Errorf("%d bytes, %x, %v", n, got, err)
+	}
 }
 
 func TestDrain(t *testing.T) {

@@ -278,6 +278,33 @@ func TestRefusedDatagrams(t *testing.T) {
 	}
 }
 
+func TestAddressesOfAName(t *testing.T) {
+	a, b := netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("[::1]:1")
+	n := names{host: "localhost", port: 1, addrs: []netip.AddrPort{a, b}, since: time.Now()}
+	for i, step := range []struct {
+		refused      netip.AddrPort
+		another, all bool
+		then         netip.AddrPort
+	}{
+		{a, true, false, b},
+		{a, true, false, b}, // another session, later
+		{b, true, true, a},
+		{a, true, false, b},
+	} {
+		another, all := n.next(step.refused)
+		if then, stale := n.pick(); another != step.another || all != step.all || then != step.then || stale {
+			t.Errorf("%d: %v, %v, then %v", i, another, all, then)
+		}
+	}
+	n.since = time.Now().Add(-2 * namesLast)
+	if _, stale := n.pick(); !stale {
+		t.Error("an old address is taken for new")
+	}
+	if _, stale := n.pick(); stale {
+		t.Error("two look it up")
+	}
+}
+
 // A target that never answers is up when nothing comes back.
 func TestSilentTargetIsUp(t *testing.T) {
 	target := bindUDP(t, "127.0.0.1:0")
