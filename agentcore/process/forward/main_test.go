@@ -122,7 +122,7 @@ func hear(t testing.TB, c net.Conn, want string) {
 	t.Helper()
 	b := make([]byte, len(want))
 	if n, err := io.ReadFull(c, b); err != nil || string(b) != want {
-		t.Fatalf("heard %q, %v; want %q", b[:n], err, want)
+		t.Fatalf("heard %d bytes, %.40q, %v; want %.40q", n, b[:n], err, want)
 	}
 }
 
