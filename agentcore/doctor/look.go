@@ -28,7 +28,7 @@ import (
 // may be about to clear it up, or to make use of it.
 const (
 	settleTime = 500 * time.Millisecond
-	maxLooks   = 8 // while there is a process that may be coming up
+	maxLooks   = 8 // while there is a process that may be coming up, or that was not so the last time
 )
 
 // Look looks at all that is judged, and changes nothing. noRuntime is the error
@@ -70,7 +70,7 @@ func (f *Facts) look(ctx context.Context, paths agentcore.Paths) {
 		return // no share process runs there yet
 	}
 	f.Things, f.Processes = f.things(paths), survey(ctx, paths, f.Version)
-	for looks := 1; looks < 2 && !f.isQuiet() || looks < maxLooks && f.isComingUp(); looks++ {
+	for looks := 1; looks < 2 && !f.isQuiet() || looks < maxLooks && (f.isComingUp() || f.isChanging()); looks++ {
 		select {
 		case <-time.After(settleTime):
 		case <-ctx.Done():
@@ -103,6 +103,14 @@ func (f *Facts) isQuiet() bool {
 func (f *Facts) isComingUp() bool {
 	return f.Agent.Runs && slices.ContainsFunc(f.Processes, func(p Process) bool {
 		return p.Answer == adopt.Newer || p.Answer == adopt.Silent && !p.Recorded
+	})
+}
+
+// isChanging reports whether there is a process of which there would be something
+// to say, had it been so the last time.
+func (f *Facts) isChanging() bool {
+	return slices.ContainsFunc(f.Processes, func(p Process) bool {
+		return p.Fresh && (p.Answer != adopt.Ours || p.Alone)
 	})
 }
 

@@ -32,7 +32,11 @@ var scenarios = []scenario{
 	{name: "set", up: []string{"a", "b"}, do: func(h *house) { h.tell("set", "a", "listing=false") }},
 	{name: "add", up: []string{"a", "b"}, maybe: "c", do: func(h *house) { h.tell("share", "web", h.path("shared", "c"), "--port", fmt.Sprint(h.port+1)) }},
 	{name: "remove", up: []string{"a"}, after: []string{"a"}, maybe: "b", do: func(h *house) { h.tell("remove", "b") }},
-	{name: "crash", up: nil, do: func(h *house) { h.kill(h.status("a").PID) }},
+	{name: "crash", up: nil, do: func(h *house) {
+		pid := h.status("a").PID
+		h.kill(pid)
+		h.eventually("another process serves a", func() bool { now := h.status("a").PID; return now != 0 && now != pid || !h.armed() })
+	}},
 }
 
 // TestFaultKillAtEveryStep kills an agent at each step of what it does.

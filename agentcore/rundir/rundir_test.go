@@ -83,10 +83,10 @@ func TestVacate(t *testing.T) {
 				}
 				names = append(names, name)
 			}
-			slices.Sort(c.left)
+			want := slices.Sorted(slices.Values(c.left))
 			slices.Sort(names)
-			if !slices.Equal(names, c.left) {
-				t.Errorf("left: %q, want %q", names, c.left)
+			if !slices.Equal(names, want) {
+				t.Errorf("left: %q, want %q", names, want)
 			}
 		})
 	}
