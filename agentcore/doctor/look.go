@@ -107,10 +107,13 @@ func (f *Facts) isComingUp() bool {
 }
 
 // isChanging reports whether there is a process of which there would be something
-// to say, had it been so the last time.
+// to say, had it been so the last time, or that is about to notice that its agent
+// is dead.
 func (f *Facts) isChanging() bool {
+	agentless := !f.Agent.Runs && !f.Agent.Lives
 	return slices.ContainsFunc(f.Processes, func(p Process) bool {
-		return p.Fresh && (p.Answer != adopt.Ours || p.Alone)
+		return p.Fresh && (p.Answer != adopt.Ours || p.Alone) ||
+			agentless && p.Answer == adopt.Ours && !p.Alone
 	})
 }
 
