@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
@@ -103,7 +104,11 @@ func (a *Agent) build(n NewShare, list []Status) (share.Share, error) {
 			return false
 		})
 	}
-	for key, value := range n.Keys {
+	keys, err := Resolve(sh, n.Keys, time.Now())
+	if err != nil {
+		return sh, err
+	}
+	for key, value := range keys {
 		if err := sh.Set(key, value); err != nil {
 			return sh, err
 		}
@@ -111,7 +116,7 @@ func (a *Agent) build(n NewShare, list []Status) (share.Share, error) {
 	if err := sh.Validate(); err != nil {
 		return sh, err
 	}
-	return sh, CheckTarget(kind, sh.Target)
+	return sh, CheckTarget(sh)
 }
 
 // Set changes keys of a share and waits until they are in force. On an error
@@ -130,6 +135,9 @@ func (a *Agent) change(name string, changes map[string]string) error {
 	if err != nil {
 		return err
 	}
+	if changes, err = Resolve(now, changes, time.Now()); err != nil {
+		return err
+	}
 	next := now
 	for key, value := range changes {
 		if err := next.Set(key, value); err != nil {
@@ -139,8 +147,8 @@ func (a *Agent) change(name string, changes map[string]string) error {
 	if err := next.Validate(); err != nil {
 		return err
 	}
-	if next.Target != now.Target {
-		if err := CheckTarget(next.Kind, next.Target); err != nil {
+	if next.Target != now.Target || next.Dir != now.Dir {
+		if err := CheckTarget(next); err != nil {
 			return err
 		}
 	}

@@ -335,6 +335,15 @@ func (a *Agent) Get(name string) (Status, error) {
 	return status, err
 }
 
+// Look is Get with who has visited the share.
+func (a *Agent) Look(ctx context.Context, name string) (Status, error) {
+	st, err := a.Get(name)
+	if sup := a.supervisorOf(name); err == nil && sup != nil {
+		st.Visitors = sup.Visitors(ctx)
+	}
+	return st, err
+}
+
 // LogPath returns the path of a share's newest log file.
 func (a *Agent) LogPath(name string) (string, error) {
 	status, err := a.Get(name)

@@ -19,7 +19,7 @@ import (
 const ordinaryRole = "as-ordinary-user"
 
 func ordinary(dir string) {
-	fmt.Println(agentcore.CheckTarget(share.Web, dir))
+	fmt.Println(agentcore.CheckTarget(share.Share{Kind: share.Web, Target: dir}))
 	fmt.Println(supervise.TryBind([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:81")}))
 }
 

@@ -54,6 +54,8 @@ func (s *scribe) note(share string, n supervise.Notice) {
 		text = "waiting: " + n.Cause
 	case supervise.NoticeLimited:
 		text = "a limit: " + n.Cause
+	case supervise.NoticeExpired:
+		text = n.Cause
 	case supervise.NoticeAdopted:
 		text = "another agent looks after the share now"
 	}

@@ -155,6 +155,10 @@ func (s *set) hear(m *member, r supervise.Report) {
 		s.agent.scribe.remember(m.name, e)
 	}
 	m.last = r
+	if r.Visit != nil {
+		s.publish(Event{Type: EventType(r.Visit.What), Time: now, Share: m.status(), Visit: r.Visit})
+		return
+	}
 	if m.gone = r.Gone; m.gone && !m.declared {
 		go s.agent.forgetMember(m, s.agent.scribe.forget(m.name))
 		return

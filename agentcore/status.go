@@ -3,8 +3,10 @@ package agentcore
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
+	"sharetray/agentcore/link"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/supervise"
 )
@@ -27,9 +29,18 @@ type Status struct {
 	LastError string            `json:"last_error"`
 	Paused    bool              `json:"paused"`
 	Notify    bool              `json:"notify"`
+	NotifyOf  []string          `json:"notify_of,omitempty"` // which visits are told on the desktop, too
 	StopGrace string            `json:"stop_grace"`
 	Limits    []string          `json:"limits,omitempty"` // of each limit that is set, how it is kept
-	File      string            `json:"file"`             // the TOML file that declares it
+
+	Users    []string   `json:"users,omitempty"`    // names of who can open it with a password
+	Networks []string   `json:"networks,omitempty"` // from which it can be reached; none: all
+	Expires  *time.Time `json:"expires,omitempty"`
+
+	link.Use                // since it was started
+	Visitors []link.Visitor `json:"visitors,omitempty"` // the last ones first, of one share only
+
+	File string `json:"file"` // the TOML file that declares it
 }
 
 // EventType says what an Event tells.
@@ -43,6 +54,10 @@ const (
 	Failed    EventType = "failed"    // given up: Status.LastError says why
 	Blocked   EventType = "blocked"   // it can't start for now (its port is taken); Status.LastError says why
 	Limited   EventType = "limited"   // it has met a limit of its own; Cause says which
+	Expired   EventType = "expired"   // it has come to the end that was set for it; Cause says which
+	Visited   EventType = "visitor"   // somebody has come for the first time, as far as is known; see Visit
+	Download  EventType = "download"  // somebody has a file, whole; see Visit
+	Upload    EventType = "upload"    // somebody has added a file; see Visit
 	Adopted   EventType = "adopted"   // a new agent looks after its process, which went on all the while
 )
 
@@ -53,6 +68,7 @@ type Event struct {
 	Share    Status        `json:"share"`
 	Cause    string        `json:"cause,omitempty"`
 	Downtime time.Duration `json:"downtime_ns,omitempty"`
+	Visit    *link.Visit   `json:"visit,omitempty"`
 }
 
 func (m *member) status() Status {
@@ -61,32 +77,68 @@ func (m *member) status() Status {
 		Name: m.name, State: phase, Trouble: trouble, LastError: reason,
 		PID: m.last.State.Cur.PID, Restarts: m.last.State.Restarts,
 		Crashes: m.last.State.RecentCrashes(time.Now()), Since: m.last.State.Since,
-		File: m.file, URLs: []string{}, Notify: true, Limits: m.last.State.Limits,
+		File: m.file, URLs: []string{}, Notify: true, Limits: m.last.State.Limits, Use: m.last.Use,
 	}
 	if m.known {
 		st.Kind, st.Target, st.Reach, st.Port = m.share.Kind, m.share.Target, m.share.Reach, m.share.Port
 		st.Paused, st.Notify, st.StopGrace = m.share.Paused, m.share.Notify, m.share.StopGrace.String()
-		st.URLs = links(m.share)
+		st.URLs = links(m.share, m.last.State.Link)
+		st.NotifyOf = m.share.NotifyOf.Values()
+		st.Networks = m.share.Networks.Values()
+		for _, u := range m.share.Users.Values() {
+			name, _, _ := strings.Cut(u, ":")
+			st.Users = append(st.Users, name)
+		}
+		if e := m.share.Expires; e != 0 {
+			t := time.Unix(int64(e), 0)
+			st.Expires = &t
+		}
 	}
 	return st
 }
 
-// links returns the URLs of a share, the one to give away first.
-func links(sh share.Share) []string {
+// links returns the URLs of a share, the one to give away first. own is a link
+// that the target has made itself.
+func links(sh share.Share, own string) []string {
 	urls := []string{}
 	if sh.Port == 0 {
 		return urls
+	}
+	scheme, path := scheme(sh), "/"
+	switch {
+	case !sh.Kind.IsHTTP():
+		path = ""
+	case sh.Secret != "":
+		path = "/s/" + sh.Secret + "/"
 	}
 	for _, a := range supervise.Addresses(sh) {
 		if a.Addr() == netip.IPv6Loopback() {
 			continue // the same computer as 127.0.0.1, and harder to read
 		}
-		u := "http://" + a.String() + "/"
+		u := scheme + "://" + a.String() + path
 		if a.Addr().IsLoopback() {
 			urls = append(urls, u)
 		} else {
 			urls = slices.Insert(urls, max(len(urls)-1, 0), u)
 		}
 	}
+	if own != "" {
+		urls = slices.Insert(urls, 0, own)
+	}
 	return urls
+}
+
+func scheme(sh share.Share) string {
+	switch sh.Kind {
+	case share.TCP:
+		return "tcp"
+	case share.UDP:
+		return "udp"
+	case share.SOCKS:
+		return "socks5"
+	}
+	if sh.TLS != share.NoTLS && sh.TLS != "" {
+		return "https"
+	}
+	return "http"
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
@@ -12,25 +14,69 @@ import (
 
 // CheckTarget says why a target can't be shared now. An app that is down is no
 // reason: it may come up, and visitors see a page that waits for it.
-func CheckTarget(kind share.Kind, target string) error {
-	if kind != share.Web {
-		return nil
+func CheckTarget(s share.Share) error {
+	switch {
+	case s.Kind.HasFolder():
+		return checkFolder(s.Target)
+	case s.Kind == share.Caddy:
+		return checkFile(s.Target)
+	case s.Kind == share.Command:
+		return checkCommand(s)
 	}
-	f, err := os.Open(target)
+	return nil
+}
+
+func checkFolder(dir string) error {
+	f, err := os.Open(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return problem.New(problem.Conflict, "there is no folder %s: check the spelling", target)
+		return problem.New(problem.Conflict, "there is no folder %s: check the spelling", dir)
 	case errors.Is(err, fs.ErrPermission):
-		return problem.New(problem.Conflict, "the folder %s can't be read: give yourself the right to read it", target)
+		return problem.New(problem.Conflict, "the folder %s can't be read: give yourself the right to read it", dir)
 	case err != nil:
-		return problem.New(problem.Conflict, "the folder %s can't be opened: %w", target, err)
+		return problem.New(problem.Conflict, "the folder %s can't be opened: %w", dir, err)
 	}
 	defer f.Close()
 	if fi, err := f.Stat(); err == nil && !fi.IsDir() {
-		return problem.New(problem.Conflict, "%s is a file, not a folder: share the folder that it is in", target)
+		return problem.New(problem.Conflict, "%s is a file, not a folder: share the folder that it is in", dir)
 	}
 	if _, err := f.ReadDir(1); err != nil && !errors.Is(err, io.EOF) {
-		return problem.New(problem.Conflict, "the folder %s can't be read: %w", target, err)
+		return problem.New(problem.Conflict, "the folder %s can't be read: %w", dir, err)
+	}
+	return nil
+}
+
+func checkFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return problem.New(problem.Conflict, "there is no file %s: check the spelling", path)
+	case err != nil:
+		return problem.New(problem.Conflict, "the file %s can't be read: %w", path, err)
+	case !info.Mode().IsRegular():
+		return problem.New(problem.Conflict, "%s is not a file: give the path of a Caddyfile", path)
+	}
+	return nil
+}
+
+func checkCommand(s share.Share) error {
+	if s.Dir != "" {
+		if err := checkFolder(s.Dir); err != nil {
+			return err
+		}
+	}
+	if s.Shell {
+		return nil
+	}
+	program := s.Argv()[0]
+	if filepath.Base(program) != program && !filepath.IsAbs(program) {
+		program = filepath.Join(s.Dir, program)
+	}
+	switch _, err := exec.LookPath(program); {
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+		return problem.New(problem.Conflict, "there is no program %s: check the spelling, or give its whole path", s.Argv()[0])
+	case errors.Is(err, fs.ErrPermission):
+		return problem.New(problem.Conflict, "%s can't be run: give yourself the right to execute it", program)
 	}
 	return nil
 }

@@ -112,7 +112,9 @@ func (a *app) each(cmd *cobra.Command, names []string, do func(string) error) er
 }
 
 func (a *app) setCommand() *cobra.Command {
-	return &cobra.Command{
+	var user string
+	var withPassword, noPassword bool
+	cmd := &cobra.Command{
 		Use:   "set NAME KEY=VALUE…",
 		Short: "Changes a share's settings",
 		Long: `Changes settings of a share and waits until they are in force. Visitors notice
@@ -121,8 +123,14 @@ the share's file, which ` + "`sharetray show`" + ` names:
 
 ` + keysInWords(),
 		Example: `  sharetray set holiday reach=lan
-  sharetray set holiday notify=false port=8080`,
-		Args:              wants(2, true, "NAME port=8080"),
+  sharetray set holiday notify=false port=8080
+  sharetray set holiday expires=2h --password`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if withPassword || noPassword {
+				return wants(1, true, "NAME")(cmd, args)
+			}
+			return wants(2, true, "NAME port=8080")(cmd, args)
+		},
 		ValidArgsFunction: a.setArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			changes := map[string]string{}
@@ -145,10 +153,20 @@ the share's file, which ` + "`sharetray show`" + ` names:
 			if err != nil {
 				return err
 			}
-			if dir := changes["target"]; old.Kind == share.Web && dir != "" {
-				if changes["target"], err = absolute(dir); err != nil {
+			if err := absolutePaths(old.Kind, changes); err != nil {
+				return err
+			}
+			switch {
+			case withPassword && noPassword:
+				return misusef("--password and --no-password can't both be meant")
+			case noPassword:
+				changes[agentcore.PasswordKey] = ""
+			case withPassword:
+				if changes[agentcore.PasswordKey], err = a.askPassword(user); err != nil {
 					return err
 				}
+			case cmd.Flags().Changed("user"):
+				return misusef("--user goes with --password")
 			}
 			st, err := client.Set(cmd.Context(), args[0], changes)
 			if err != nil || link(st) == link(old) {
@@ -157,6 +175,10 @@ the share's file, which ` + "`sharetray show`" + ` names:
 			return a.printLink(st)
 		},
 	}
+	cmd.Flags().BoolVar(&withPassword, "password", false, "ask for a password (from a line of standard input, if that is no terminal)")
+	cmd.Flags().StringVar(&user, "user", defaultUser, "the user's name that goes with the password")
+	cmd.Flags().BoolVar(&noPassword, "no-password", false, "let everybody in who can reach it")
+	return cmd
 }
 
 // keysInWords lists what can be set, a line each.
@@ -264,12 +286,13 @@ func (c *count) Set(s string) error {
 }
 
 func (a *app) showCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, qr bool
 	cmd := &cobra.Command{
 		Use:   "show NAME",
 		Short: "Tells all about one share",
 		Example: `  sharetray show holiday
-  sharetray show holiday --json`,
+  sharetray show holiday --json
+  sharetray show holiday --qr`,
 		Args:              wants(1, false, "NAME"),
 		ValidArgsFunction: a.name,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -280,6 +303,9 @@ func (a *app) showCommand() *cobra.Command {
 			st, err := client.Get(cmd.Context(), args[0])
 			if err != nil {
 				return err
+			}
+			if qr {
+				return a.printQR(st)
 			}
 			past, err := client.History(cmd.Context(), args[0], showEntries)
 			if err != nil { // which is no reason not to tell the rest
@@ -298,6 +324,7 @@ func (a *app) showCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as a JSON object")
+	cmd.Flags().BoolVar(&qr, "qr", false, "its link as a QR code, for a phone's camera")
 	return cmd
 }
 
@@ -332,9 +359,35 @@ func writeDetails(w io.Writer, st agentcore.Status, now time.Time) error {
 	for _, l := range st.Limits {
 		line("limit", l)
 	}
+	line("users", strings.Join(st.Users, ", "))
+	line("networks", strings.Join(st.Networks, ", "))
+	if st.Expires != nil {
+		line("expires", st.Expires.Local().Format("2006-01-02 15:04"))
+	}
+	line("requests", strconv.FormatUint(st.Requests, 10))
+	line("open now", strconv.Itoa(st.Active))
+	line("sent", amount(st.BytesOut))
+	line("received", amount(st.BytesIn))
 	line("file", st.File)
+	for _, v := range st.Visitors {
+		line("visitor", v.String())
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// amount is a number of bytes for people; "" is none.
+func amount(n uint64) string {
+	const unit = 1000
+	if n < unit {
+		return strings.TrimPrefix(fmt.Sprintf("%d bytes", n), "0 bytes")
+	}
+	size, prefix := float64(n)/unit, 0
+	for size >= unit {
+		size /= unit
+		prefix++
+	}
+	return fmt.Sprintf("%.1f %cB", size, "kMGTPE"[prefix])
 }
 
 func forHumans(d time.Duration) string {

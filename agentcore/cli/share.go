@@ -4,16 +4,16 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"sharetray/agentcore"
 	"sharetray/agentcore/control"
-	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/supervise"
 )
@@ -22,99 +22,57 @@ func (a *app) shareCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "share",
 		Short: "Shares something and prints its link",
-		Long: `Shares a folder or a web app, waits until the link works, and prints it. An
+		Long: `Shares something of this computer, waits until the link works, and prints it. An
 agent is started in the background when none runs. What is shared stays shared,
 over logins and restarts, until ` + "`sharetray remove`" + `.`,
 		Example: `  sharetray share web ~/Pictures
   sharetray share proxy 3000`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return misusef("say what to share: `sharetray share web DIR` or `sharetray share proxy PORT`")
+				return misusef("say what to share: %s", kindsInUse())
 			}
-			return misusef("there is no kind of share %q: it is `sharetray share web DIR` or `sharetray share proxy PORT`", args[0])
+			return misusef("there is no kind of share %q: it is %s", args[0], kindsInUse())
 		},
 		RunE: func(*cobra.Command, []string) error { return nil }, // Args refuses everything
 	}
-	cmd.AddCommand(a.shareWebCommand(), a.shareProxyCommand())
+	for _, k := range kindCommands {
+		cmd.AddCommand(a.kindCommand(k))
+	}
 	return cmd
 }
 
-func (a *app) shareWebCommand() *cobra.Command {
-	var f shareFlags
-	cmd := &cobra.Command{
-		Use:   "web DIR",
-		Short: "Shares a folder, as web pages and listings",
-		Long: `Shares a folder. A browser shows its pages, or lists its files where there is no
-index.html. Files whose names begin with a dot stay hidden, and nothing outside
-the folder is ever served.`,
-		Example: `  sharetray share web .
-  sharetray share web ~/Pictures --name holiday --reach lan`,
-		Args: wants(1, false, "DIR"),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return nil, cobra.ShellCompDirectiveFilterDirs
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if args[0] == "" {
-				return misusef("the folder's name is empty: `.` is the folder you are in")
-			}
-			dir, err := absolute(args[0])
-			if err != nil {
-				return err
-			}
-			return a.share(cmd, &f, share.Web, dir)
-		},
-	}
-	f.add(cmd)
-	f.setting(cmd, "hidden-files", "hidden_files", "true", "serve files whose names begin with a dot, too")
-	f.setting(cmd, "no-listing", "listing", "false", "list no files: only what is known by name can be had")
-	return cmd
-}
-
-func (a *app) shareProxyCommand() *cobra.Command {
-	var f shareFlags
-	cmd := &cobra.Command{
-		Use:   "proxy PORT|URL",
-		Short: "Shares a web app that runs on a port, or at an address",
-		Long: `Shares a web app that already runs: by its port on this computer, or its address.
-While the app is down, visitors see a page that waits for it.`,
-		Example: `  sharetray share proxy 3000
-  sharetray share proxy https://localhost:8443 --no-verify-tls --name shop`,
-		Args:              wants(1, false, "3000"),
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.share(cmd, &f, share.Proxy, args[0])
-		},
-	}
-	f.add(cmd)
-	f.setting(cmd, "no-verify-tls", "verify_tls", "false", "accept any certificate from an https app")
-	return cmd
-}
-
-// absolute is a folder as the agent can find it, which stands elsewhere.
-func absolute(dir string) (string, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", problem.New(problem.Conflict, "it can't be told which folder %q is: %w", dir, err)
-	}
-	return abs, nil
-}
-
-// shareFlags are the flags of all kinds.
+// shareFlags are the flags of a kind.
 type shareFlags struct {
+	kind              kindCommand
 	name, port, reach string
-	notify, json      bool
-	settings          []flagSetting
-	limits            map[string]*string // by key
+	user              string
+	notify, json, qr  bool
+	password          bool
+	on                []flagSetting
+	values            map[string]flagText // by key
+	lists             map[string]flagList
 }
 
-// limitFlags are the limits of a share: the key, and what it is for.
-var limitFlags = [][2]string{
-	{"memory", "the most memory that its process may take, such as 256MiB"},
-	{"cpu", "how many processors it may keep busy, such as 0.5"},
-	{"open_files", "how many files and connections it may have open"},
-	{"processes", "how many processes and threads it may have"},
-	{"connections", "how many connections are served at the same time; others wait"},
-	{"bandwidth", "how much all visitors get in a second, such as 2MB/s"},
+// flagText and flagList are flags that carry a key's value.
+type (
+	flagText struct {
+		flag  string
+		value *string
+	}
+	flagList struct {
+		flag   string
+		values *[]string
+	}
+)
+
+// limitFlags are the limits of a share: flag, key, and what it is for.
+var limitFlags = [][3]string{
+	{"memory", "memory", "the most memory that its process may take, such as 256MiB"},
+	{"cpu", "cpu", "how many processors it may keep busy, such as 0.5"},
+	{"open-files", "open_files", "how many files and connections it may have open"},
+	{"processes", "processes", "how many processes and threads it may have"},
+	{"connections", "connections", "how many connections are served at the same time; others wait"},
+	{"bandwidth", "bandwidth", "how much all visitors get in a second, such as 2MB/s"},
 }
 
 // flagSetting is a flag that stands for a key and one value of it.
@@ -122,56 +80,91 @@ type flagSetting struct{ flag, key, value string }
 
 func (f *shareFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
+	k := f.kind
 	fl.StringVar(&f.name, "name", "", "what to call it (default: made from what is shared)")
 	fl.StringVar(&f.port, "port", "", "the port of its link (default: a free one, kept for life)")
 	fl.StringVar(&f.reach, "reach", string(share.Local), "who can open it: local, this computer; lan, its networks too")
 	fl.BoolVar(&f.notify, "notify", true, "say on the desktop when something happens to it")
 	fl.BoolVar(&f.json, "json", false, "print the whole share as JSON, not only its link")
-	f.limits = map[string]*string{}
-	for _, l := range limitFlags {
-		flag := strings.ReplaceAll(l[0], "_", "-")
-		f.limits[l[0]] = fl.String(flag, "", l[1])
-		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
+	fl.BoolVar(&f.qr, "qr", false, "print the link as a QR code, too")
+	values := append(limitFlags[:len(limitFlags):len(limitFlags)], k.values...)
+	values = append(values, [3]string{"expires", "expires", "when it ends: 2h, 3d, or a moment such as \"2026-12-31 18:00\""})
+	lists := append([][3]string{{"allow", "networks", "a network from which it can be reached, such as 192.168.1.0/24; may be given again"}}, k.lists...)
+	on := k.on
+	if k.kind.IsHTTP() {
+		on, lists = append(on[:len(on):len(on)], httpOn...), append(lists, httpLists...)
+		if k.kind != share.Caddy {
+			values = append(values, tlsValues...)
+		}
 	}
+	if k.kind.IsHTTP() || k.kind == share.SOCKS {
+		fl.BoolVar(&f.password, "password", false, "ask for a password (from a line of standard input, if that is no terminal)")
+		fl.StringVar(&f.user, "user", defaultUser, "the user's name that goes with the password")
+	}
+	for _, o := range on {
+		fl.Bool(o[0], false, o[3])
+		f.on = append(f.on, flagSetting{o[0], o[1], o[2]})
+	}
+	f.values = map[string]flagText{}
+	for _, v := range values {
+		f.values[v[1]] = flagText{v[0], fl.String(v[0], "", v[2])}
+	}
+	f.lists = map[string]flagList{}
+	for _, l := range lists {
+		f.lists[l[1]] = flagList{l[0], fl.StringArray(l[0], nil, l[2])}
+	}
+	fl.VisitAll(func(flag *pflag.Flag) {
+		if flag.Value.Type() != "bool" && flag.Name != "reach" {
+			_ = cmd.RegisterFlagCompletionFunc(flag.Name, cobra.NoFileCompletions)
+		}
+	})
 	_ = cmd.RegisterFlagCompletionFunc("reach", cobra.FixedCompletions(
 		[]string{string(share.Local), string(share.LAN)}, cobra.ShellCompDirectiveNoFileComp))
-	for _, flag := range []string{"name", "port"} {
-		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
-	}
-}
-
-func (f *shareFlags) setting(cmd *cobra.Command, flag, key, value, usage string) {
-	cmd.Flags().Bool(flag, false, usage)
-	f.settings = append(f.settings, flagSetting{flag, key, value})
 }
 
 // newShare carries what was given; the agent knows what is assumed otherwise.
-func (f *shareFlags) newShare(cmd *cobra.Command, kind share.Kind, target string) agentcore.NewShare {
-	keys := map[string]string{}
+func (f *shareFlags) newShare(cmd *cobra.Command, target string, keys map[string]string) (agentcore.NewShare, error) {
+	given := cmd.Flags().Changed
 	for key, value := range map[string]string{"port": f.port, "reach": f.reach, "notify": strconv.FormatBool(f.notify)} {
-		if cmd.Flags().Changed(key) {
+		if given(key) {
 			keys[key] = value
 		}
 	}
-	for key, value := range f.limits {
-		if cmd.Flags().Changed(strings.ReplaceAll(key, "_", "-")) {
-			keys[key] = *value
+	for key, v := range f.values {
+		if given(v.flag) {
+			keys[key] = *v.value
 		}
 	}
-	for _, s := range f.settings {
+	for key, l := range f.lists {
+		if given(l.flag) {
+			keys[key] = share.ListText(*l.values...)
+		}
+	}
+	for _, s := range f.on {
 		if on, err := cmd.Flags().GetBool(s.flag); err == nil && on {
 			keys[s.key] = s.value
 		}
 	}
-	return agentcore.NewShare{Name: f.name, Kind: string(kind), Target: target, Keys: keys}
+	return agentcore.NewShare{Name: f.name, Kind: string(f.kind.kind), Target: target, Keys: keys},
+		absolutePaths(f.kind.kind, keys)
 }
 
 // share makes a share, or finds that it is there already, and prints its link.
-func (a *app) share(cmd *cobra.Command, f *shareFlags, kind share.Kind, target string) error {
+func (a *app) share(cmd *cobra.Command, f *shareFlags, target string, keys map[string]string) error {
 	ctx := cmd.Context()
-	n := f.newShare(cmd, kind, target)
+	n, err := f.newShare(cmd, target, keys)
+	if err != nil {
+		return err
+	}
 	if err := check(&n, cmd.Flags().Changed("name")); err != nil {
 		return err
+	}
+	if f.password {
+		if n.Keys[agentcore.PasswordKey], err = a.askPassword(f.user); err != nil {
+			return err
+		}
+	} else if cmd.Flags().Changed("user") {
+		return misusef("--user goes with --password")
 	}
 	st, err := a.shareNow(ctx, n)
 	if needsAgent(err) { // it has ended in between
@@ -184,7 +177,10 @@ func (a *app) share(cmd *cobra.Command, f *shareFlags, kind share.Kind, target s
 	if f.json {
 		return a.printJSON(st)
 	}
-	return a.printLink(st)
+	if err := a.printLink(st); err != nil || !f.qr {
+		return err
+	}
+	return a.printQR(st)
 }
 
 func (a *app) shareNow(ctx context.Context, n agentcore.NewShare) (agentcore.Status, error) {
@@ -288,8 +284,12 @@ func check(n *agentcore.NewShare, named bool) (err error) {
 		}
 	}
 	sh := share.Defaults(kind)
-	for _, key := range slices.Sorted(maps.Keys(n.Keys)) {
-		if err := sh.Set(key, n.Keys[key]); err != nil {
+	keys, err := agentcore.Resolve(sh, n.Keys, time.Now())
+	if err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if err := sh.Set(key, keys[key]); err != nil {
 			return err
 		}
 	}

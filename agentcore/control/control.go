@@ -39,7 +39,7 @@ import (
 type Agent interface {
 	Info() agentcore.Info
 	List() []agentcore.Status
-	Get(name string) (agentcore.Status, error)
+	Look(ctx context.Context, name string) (agentcore.Status, error)
 	Add(context.Context, agentcore.NewShare) (agentcore.Status, error)
 	Set(ctx context.Context, name string, changes map[string]string) (agentcore.Status, error)
 	Start(ctx context.Context, name string) (agentcore.Status, error)

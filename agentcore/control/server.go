@@ -68,7 +68,7 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/shares", s.list)
 	mux.HandleFunc("POST /v1/shares", s.add)
 	mux.HandleFunc("GET /v1/shares/{name}", func(w http.ResponseWriter, r *http.Request) {
-		st, err := s.agent.Get(r.PathValue("name"))
+		st, err := s.agent.Look(r.Context(), r.PathValue("name"))
 		answerStatus(w, st, err)
 	})
 	mux.HandleFunc("PATCH /v1/shares/{name}", s.set)

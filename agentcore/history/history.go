@@ -34,6 +34,7 @@ const (
 	Blocked   What = "blocked"   // it can't start for now; Cause says why
 	Restarted What = "restarted" // another process took over, as somebody asked
 	Limited   What = "limited"   // it met a limit of its own; Cause says which
+	Expired   What = "expired"   // it came to the end that was set for it; Cause says which
 	Adopted   What = "adopted"   // a new agent took over its process
 	Upgraded  What = "upgraded"  // a process of another version took over
 	Stopped   What = "stopped"   // somebody asked for it, or the agent ended

@@ -6,6 +6,7 @@
 package link
 
 import (
+	"fmt"
 	"time"
 
 	"sharetray/agentcore/share"
@@ -34,7 +35,9 @@ const (
 	TypePause  Type = "pause"  // stop accepting, go on serving what is open
 	TypeResume Type = "resume" // accept again
 	TypePing   Type = "ping"   // answered by a message with Health
+	TypeGuests Type = "guests" // answered by a message with Guests
 	TypeHealth Type = "health" // the answer to ping; also sent unasked when Target changes
+	TypeDone   Type = "done"   // sent unasked: Visit tells what a visitor has done
 	TypeOK     Type = "ok"     // done
 	TypeRefuse Type = "refuse" // not done: Refusal says why
 )
@@ -42,14 +45,16 @@ const (
 // Message is one thing said on a link. Which of the parts is set follows from
 // its type.
 type Message struct {
-	ID      uint64   `json:"id,omitempty"` // names a question, and the answer to it
-	Answer  bool     `json:"answer,omitempty"`
-	Type    Type     `json:"type"`
-	Hello   *Hello   `json:"hello,omitempty"`
-	Serve   *Serve   `json:"serve,omitempty"`
-	Health  *Health  `json:"health,omitempty"`
-	Refusal *Refusal `json:"refusal,omitempty"`
-	Role    *Role    `json:"role,omitempty"`
+	ID      uint64    `json:"id,omitempty"` // names a question, and the answer to it
+	Answer  bool      `json:"answer,omitempty"`
+	Type    Type      `json:"type"`
+	Hello   *Hello    `json:"hello,omitempty"`
+	Serve   *Serve    `json:"serve,omitempty"`
+	Health  *Health   `json:"health,omitempty"`
+	Refusal *Refusal  `json:"refusal,omitempty"`
+	Role    *Role     `json:"role,omitempty"`
+	Guests  []Visitor `json:"guests,omitempty"`
+	Visit   *Visit    `json:"visit,omitempty"`
 
 	// Sockets come with an answer: they belong to who asked. In what a handler
 	// returns they belong to the link, which closes them once they are sent.
@@ -108,6 +113,9 @@ type Serve struct {
 	// Records is the folder in which the process leaves its record, so that
 	// another agent finds it. Empty: nowhere.
 	Records string `json:"records,omitempty"`
+	// Data is the folder in which the process keeps what its successors need of
+	// this share: how often it was downloaded. Empty: nowhere.
+	Data string `json:"data,omitempty"`
 	// Orphan says what the process does when its agent is gone.
 	Orphan Orphan `json:"orphan"`
 }
@@ -138,16 +146,63 @@ type Log struct {
 type Health struct {
 	// TargetError says, as a sentence for the user, why the target can't be
 	// served: the folder is gone, the app is down. Empty: it can.
-	TargetError string        `json:"target_error,omitempty"`
-	Active      int           `json:"active"`   // requests and upgraded connections in flight
-	Requests    uint64        `json:"requests"` // since the process began to serve
-	Uptime      time.Duration `json:"uptime_ns"`
+	TargetError string `json:"target_error,omitempty"`
+	Use
+	Uptime time.Duration `json:"uptime_ns"`
+	// Expired says, as a sentence, that the share has come to the end that its
+	// user has set. Link is one that the target has made of its own.
+	Expired string `json:"expired,omitempty"`
+	Link    string `json:"link,omitempty"`
 	// Excess says, as a sentence, which limit the process is past: it must be
 	// replaced. Full says which one it has reached, so that visitors wait. Limits
 	// says of each limit by which means it is in force.
 	Excess string   `json:"excess,omitempty"`
 	Full   string   `json:"full,omitempty"`
 	Limits []string `json:"limits,omitempty"`
+}
+
+// Use is how much a share is used: of a process, since it began to serve.
+type Use struct {
+	Active   int    `json:"active"`    // requests, upgraded connections and sessions in flight
+	Requests uint64 `json:"requests"`  // or connections, or sessions
+	BytesIn  uint64 `json:"bytes_in"`  // from visitors, without what is said around it
+	BytesOut uint64 `json:"bytes_out"` // to them
+}
+
+// Add counts another process's use, too.
+func (u Use) Add(v Use) Use {
+	return Use{u.Active + v.Active, u.Requests + v.Requests, u.BytesIn + v.BytesIn, u.BytesOut + v.BytesOut}
+}
+
+// Visitor is who visits a share from one address.
+type Visitor struct {
+	Addr     string    `json:"addr"`
+	User     string    `json:"user,omitempty"`
+	Agent    string    `json:"agent,omitempty"` // what it calls itself
+	Path     string    `json:"path,omitempty"`  // the last one
+	Requests uint64    `json:"requests"`
+	BytesIn  uint64    `json:"bytes_in"`
+	BytesOut uint64    `json:"bytes_out"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+}
+
+// String is a line about the visitor.
+func (v Visitor) String() string {
+	who := v.Addr
+	if v.User != "" {
+		who = v.User + " at " + who
+	}
+	return fmt.Sprintf("%s, %d requests, last %s at %s, %s", who, v.Requests, v.Path, v.Last.Local().Format("15:04:05"), v.Agent)
+}
+
+// Visit is something that a visitor has done.
+type Visit struct {
+	What  string `json:"what"` // one of share.Visits
+	Addr  string `json:"addr"`
+	User  string `json:"user,omitempty"`
+	Path  string `json:"path,omitempty"`
+	Bytes uint64 `json:"bytes,omitempty"`
 }
 
 // Refusal says why something was not done.

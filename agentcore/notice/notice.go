@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sharetray/agentcore"
+	"sharetray/agentcore/link"
 	"sharetray/agentcore/supervise"
 )
 
@@ -42,11 +43,15 @@ type record struct {
 	down     bool          // crashed, and not back since
 	saidDown bool          // the last message said that it is not back
 
-	crashTold, failTold, blockTold, limitTold time.Time // when last told; zero: never
+	// When each was last told; zero: never.
+	crashTold, failTold, blockTold, limitTold, visitTold time.Time
 
 	failed     *agentcore.Status // a failure that waits for its minute
 	blocked    *agentcore.Status // the same for a taken port
 	limited    string            // the same for a limit
+	expired    string            // the end of the share, which was not told yet
+	visits     int               // that were asked for, since the last message about them
+	visit      link.Visit        // the last of them
 	blockWords string            // what was last told of the port: the same is not told twice
 	wanted     bool              // the share's own setting
 }
@@ -73,12 +78,18 @@ func step(r record, e agentcore.Event, now time.Time) (record, []Note) {
 		}
 	case agentcore.Limited:
 		r.limited = e.Cause
+	case agentcore.Expired:
+		r.expired = e.Cause
+	case agentcore.Visited, agentcore.Download, agentcore.Upload:
+		if e.Visit != nil && slices.Contains(st.NotifyOf, string(e.Type)) {
+			r.visits, r.visit = r.visits+1, *e.Visit
+		}
 	case agentcore.Changed:
 		switch st.State {
 		case supervise.Ready:
 			r = r.well()
 		case supervise.Stopped, supervise.Stopping: // by the user, who knows
-			r = record{crashTold: r.crashTold, failTold: r.failTold, blockTold: r.blockTold, limitTold: r.limitTold, wanted: r.wanted}
+			r = record{crashTold: r.crashTold, failTold: r.failTold, blockTold: r.blockTold, limitTold: r.limitTold, visitTold: r.visitTold, wanted: r.wanted}
 		}
 	}
 	return tick(r, st.Name, now)
@@ -121,6 +132,12 @@ func (r record) due() time.Time {
 	if r.limited != "" {
 		at(after(r.limitTold))
 	}
+	if r.expired != "" {
+		at(after(time.Time{}))
+	}
+	if r.visits > 0 {
+		at(after(r.visitTold))
+	}
 	return next
 }
 
@@ -156,6 +173,13 @@ func (r record) tell(name string, now time.Time) (record, Note) {
 		n.Title = Name(name) + " has reached a limit"
 		n.Body = sentence(r.limited) + "\nSee its limits with: sharetray show " + quoted(name)
 		r.limited, r.limitTold = "", now
+	case r.expired != "":
+		n.Title = Name(name) + " has expired"
+		n.Body = sentence(r.expired)
+		r.expired = ""
+	case r.visits > 0 && late(r.visitTold):
+		n.Title, n.Body = visitWords(Name(name), r.visits, r.visit)
+		r.visits, r.visitTold = 0, now
 	default:
 		n.Title, n.Body = r.crashWords(Name(name), now)
 		r.crashes, r.saidDown, r.crashTold = 0, r.down, now

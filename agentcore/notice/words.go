@@ -2,11 +2,13 @@ package notice
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"time"
 	"unicode"
 
 	"sharetray/agentcore"
+	"sharetray/agentcore/link"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/supervise"
 )
@@ -113,8 +115,11 @@ func State(st agentcore.Status) string {
 func unhealthy(st agentcore.Status) string {
 	switch st.Trouble {
 	case supervise.TargetTrouble:
-		if st.Kind == share.Web {
+		switch {
+		case st.Kind.HasFolder():
 			return "its folder can't be read"
+		case st.Kind == share.Command:
+			return "its program does not serve"
 		}
 		return "the app behind it is down"
 	case supervise.PortTrouble:
@@ -123,8 +128,32 @@ func unhealthy(st agentcore.Status) string {
 		return "its settings can't work"
 	case supervise.LimitTrouble:
 		return "at its limit"
+	case supervise.EndTrouble:
+		return "expired"
 	}
 	return "not answering"
+}
+
+// visitWords is the message about what visitors have done, such as "Photos was
+// downloaded from", "Cat.jpg, by 192.168.1.5."
+func visitWords(name string, times int, v link.Visit) (title, body string) {
+	who := v.Addr
+	if v.User != "" {
+		who = v.User + " at " + who
+	}
+	file := Line(path.Base(v.Path), nameLength)
+	switch v.What {
+	case share.DownloadVisit:
+		title, body = "A file of "+name+" was downloaded", fmt.Sprintf("%s, by %s", file, who)
+	case share.UploadVisit:
+		title, body = "A file was added to "+name, fmt.Sprintf("%s, by %s", file, who)
+	default:
+		title, body = name+" has a visitor", who
+	}
+	if times > 1 {
+		body = fmt.Sprintf("the last of %d: %s", times, body)
+	}
+	return title, body // a file's name is no sentence
 }
 
 // away says how long a share was away.

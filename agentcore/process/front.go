@@ -88,11 +88,19 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if (st.draining.Load() || st.limits.crowded()) && r.Header["Upgrade"] == nil {
 		w.Header()["Connection"] = []string{"close"}
 	}
-	if !st.kind.admit(w, r) {
+	q := st.book.Begin(w, r)
+	user := ""
+	defer func() { q.End(user) }()
+	if !st.kind.admit(q, r) {
 		return nil
 	}
-	if err := next.ServeHTTP(w, r); err != nil {
-		return st.kind.explain(w, r, err)
+	err := next.ServeHTTP(q, r)
+	if q.Over() {
+		answerPage(q, r, http.StatusGone, overPage)
+		return nil
+	}
+	if err != nil {
+		return st.kind.explain(q, r, err)
 	}
 	return nil
 }

@@ -210,8 +210,7 @@ func (p *process) health() link.Health {
 	}
 	return link.Health{
 		TargetError: st.kind.targetError(),
-		Active:      int(st.active.Load()),
-		Requests:    st.requests.Load(),
+		Use:         st.use(),
 		Uptime:      time.Since(st.since),
 		Excess:      st.limits.excess(),
 		Full:        st.limits.full(),
@@ -224,6 +223,7 @@ func (p *process) slogEnd(code int) {
 	defer p.mu.Unlock()
 	if p.stage != nil {
 		slog.Info("exiting", "code", code, "requests", p.stage.requests.Load())
+		p.stage.book.Flush()
 	}
 }
 

@@ -53,6 +53,8 @@ func (s *session) handle(m link.Message, socks []*platform.Socket) *link.Message
 	case m.Type == link.TypeUnhold:
 		s.p.unhold()
 		return &link.Message{Type: link.TypeOK}
+	case m.Type == link.TypeGuests:
+		return &link.Message{Type: link.TypeGuests, Guests: s.p.guests()}
 	case m.Type == link.TypePing:
 		s.p.checkTarget()
 		h := s.p.health()
@@ -197,6 +199,7 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	st := newStage(fmt.Sprintf("share%d", p.stages), kind)
 	st.probe, st.nonce = m.Probe, p.nonce
 	st.limits = newLimits(m.Share, p.targetChanged, slog.Default())
+	st.book = p.newBook(m)
 	for _, s := range socks {
 		ln, err := s.Listener()
 		if err != nil {

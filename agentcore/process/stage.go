@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"sharetray/agentcore/link"
+	"sharetray/agentcore/process/usage"
 )
 
 // network is Caddy's name for listeners that were handed to this process. An
@@ -33,6 +36,7 @@ type stage struct {
 	kind         kind
 	listeners    []net.Listener
 	limits       *limits
+	book         *usage.Book
 	probe, nonce string
 	since        time.Time
 
@@ -45,7 +49,7 @@ type stage struct {
 }
 
 func newStage(name string, k kind) *stage {
-	return &stage{name: name, kind: k, limits: new(limits), since: time.Now(), moved: make(chan struct{}, 1)}
+	return &stage{name: name, kind: k, limits: new(limits), book: usage.New(usage.Options{}), since: time.Now(), moved: make(chan struct{}, 1)}
 }
 
 // run starts Caddy on the stage, in place of what Caddy ran before.
@@ -69,6 +73,13 @@ func (s *stage) close() {
 	for _, ln := range s.listeners {
 		ln.Close()
 	}
+}
+
+// use is how much the stage was used so far.
+func (s *stage) use() link.Use {
+	u := link.Use{Active: int(s.active.Load()), Requests: s.requests.Load()}
+	u.BytesIn, u.BytesOut = s.book.Bytes()
+	return u
 }
 
 func (s *stage) gates() (out []*gate) {

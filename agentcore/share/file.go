@@ -60,7 +60,7 @@ func decode(file string, name Name, data []byte, steps []migration) (*schema.Doc
 	if err := schema.Apply(doc, keysOf(head.Kind), &s); err != nil {
 		return nil, Share{}, err
 	}
-	if !doc.Has("target") {
+	if slices.Contains(targeted, s.Kind) && !doc.Has("target") {
 		return nil, Share{}, doc.Problem("target", errors.New(`is missing: add a line target = "…"`))
 	}
 	if key, err := s.check(); err != nil {
@@ -103,8 +103,10 @@ func migrate(file string, doc *schema.Document, data []byte, steps []migration) 
 func Encode(s Share) []byte {
 	var b strings.Builder
 	b.WriteString("# A share of Sharetray. Edit it freely: a saved change takes effect at once.\n")
-	for _, k := range keysOf(s.Kind) {
-		fmt.Fprintf(&b, "\n# %s\n%s = %s\n", k.Doc, k.Name, k.Field(&s).Literal())
+	for _, k := range Keys {
+		if v := k.Field(&s); slices.Contains(k.Kinds, s.Kind) && !(k.Rare && v.Get() == k.Default(s.Kind)) {
+			fmt.Fprintf(&b, "\n# %s\n%s = %s\n", k.Doc, k.Name, v.Literal())
+		}
 	}
 	return []byte(b.String())
 }

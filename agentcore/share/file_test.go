@@ -47,7 +47,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for _, c := range []struct{ what, text, sentence string }{
 		{"empty", "", "photos.toml is empty"},
 		{"blank", " \n\t\n", "photos.toml is empty"},
-		{"comments only", "# hello\n", `photos.toml: kind is missing: add a line kind = "web" or kind = "proxy"`},
+		{"comments only", "# hello\n", `photos.toml: kind is missing: add a line kind = "web", kind = "drive", kind`},
 		{"no target", "kind = \"web\"\n", "photos.toml: target is missing"},
 		{"NUL", web + "\x00", "photos.toml:3: this is not text"},
 		{"not UTF-8", web + "# \xff", "photos.toml:3: this is not text"},
@@ -80,7 +80,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"port beyond 64 bits", web + "port = 99999999999999999999\n", "photos.toml:3: port"},
 		{"reach", web + "reach = \"LAN\"\n", `photos.toml:3: reach must be "local" or "lan", not "LAN"`},
 		{"grace", web + "stop_grace = \"2h\"\n", "photos.toml:3: stop_grace must be a duration from 0s to 1h"},
-		{"kind", "kind = \"ftp\"\n", `photos.toml:1: kind must be "web" or "proxy", not "ftp"`},
+		{"kind", "kind = \"ftp\"\n", `photos.toml:1: kind must be "web" or "drive" or`},
 		{"another kind's key", web + "verify_tls = true\n", "photos.toml:3: verify_tls is for proxy shares, and this is a web share"},
 		{"target", "kind = \"web\"\ntarget = \"srv\"\n", `photos.toml:2: target "srv" is not an absolute path`},
 		{"itself", proxy + "port = 3000\n", "photos.toml:2: target \"http://127.0.0.1:3000\" is the share itself"},
@@ -135,14 +135,30 @@ func TestDefaultsOfKeys(t *testing.T) {
 		}
 	}
 	want := map[string]string{}
-	for _, kind := range []string{"web ", "proxy "} {
-		for k, v := range map[string]string{"version": "1", "kind": strings.TrimSpace(kind), "target": "", "port": "0",
-			"reach": "local", "paused": "false", "notify": "true", "stop_grace": "10s", "memory": "none", "cpu": "none",
-			"open_files": "0", "processes": "0", "connections": "0", "bandwidth": "none"} {
-			want[kind+k] = v
+	add := func(kinds, keys string) {
+		for kind := range strings.FieldsSeq(kinds) {
+			for pair := range strings.FieldsSeq(keys) {
+				k, v, _ := strings.Cut(pair, "=")
+				want[kind+" "+k] = v
+			}
 		}
 	}
-	want["web hidden_files"], want["web listing"], want["proxy verify_tls"] = "false", "true", "true"
+	for _, kind := range Kinds {
+		add(string(kind), "version=1 port=0 reach=local paused=false notify=true stop_grace=10s memory=none cpu=none open_files=0 "+
+			"processes=0 connections=0 bandwidth=none networks= expires=never notify_of= kind="+string(kind))
+	}
+	add("web drive proxy caddy tcp udp command", "target=")
+	add("web drive proxy caddy command", "secret= hosts= access_log=true")
+	add("web drive proxy caddy socks command", "users=")
+	add("web drive proxy command", "tls=off tls_cert= tls_key=")
+	add("web drive", "hidden_files=false listing=true downloads=0 max_upload=none keep_free=256MiB")
+	add("web", "upload=false overwrite=false show_uploads=false")
+	add("drive", "writable=false")
+	add("proxy", "verify_tls=true")
+	add("tcp socks", "idle=0s")
+	add("udp", "idle=1m sessions=4096")
+	add("socks", "destinations=")
+	add("command", "dir= env= shell=false ready=port ready_path=/ ready_line= ready_timeout=1m link_pattern= watch=")
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
 	}
@@ -311,18 +327,38 @@ func shares() *rapid.Generator[Share] {
 		s.Paused, s.Notify = rapid.Bool().Draw(t, "paused"), rapid.Bool().Draw(t, "notify")
 		s.StopGrace = time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "stop_grace"))
 		limits(t, &s)
+		access(t, &s)
 		switch s.Kind {
-		case Web:
+		case Web, Drive, Caddy:
 			path := rapid.StringOf(rapid.OneOf(rapid.Rune(), rapid.SampledFrom([]rune(`'"\#=/.`)), rapid.SampledFrom([]rune("\n\r\t\x7f\x1b"))))
 			s.Target = filepath.Clean("/" + strings.ReplaceAll(path.Draw(t, "path"), "\x00", ""))
-			s.HiddenFiles, s.Listing = rapid.Bool().Draw(t, "hidden_files"), rapid.Bool().Draw(t, "listing")
+			if s.Kind.HasFolder() {
+				s.HiddenFiles, s.Listing = rapid.Bool().Draw(t, "hidden_files"), rapid.Bool().Draw(t, "listing")
+			}
 		case Proxy:
 			scheme := rapid.SampledFrom([]string{"http://", "https://", "h2c://"}).Draw(t, "scheme")
 			s.Target = scheme + rapid.SampledFrom([]string{"example.com", "10.0.0.1:99", "[fe80::1]:8080"}).Draw(t, "host")
 			s.VerifyTLS = rapid.Bool().Draw(t, "verify_tls")
+		case TCP, UDP:
+			s.Target = rapid.SampledFrom([]string{"example.com:1", "10.0.0.1:99", "[fe80::1]:8080"}).Draw(t, "address")
+		case SOCKS:
+			s.Destinations = schema.ListOf(rapid.SliceOfN(rapid.StringMatching(`[a-z0-9.*:,'"#\[\]]+`), 0, 3).Draw(t, "destinations")...)
+		case Command:
+			s.Target = JoinCommand(append([]string{"x"}, rapid.SliceOf(rapid.StringMatching(`[^\n\r\x00]+x`)).Draw(t, "args")...))
+			s.Env = schema.ListOf(rapid.SliceOfN(rapid.StringMatching(`A=[^\n\r\x00]*b`), 0, 3).Draw(t, "env")...)
 		}
 		return s
 	})
+}
+
+// access draws who may reach a share.
+func access(t *rapid.T, s *Share) {
+	s.Networks = schema.ListOf(rapid.SliceOfN(rapid.SampledFrom([]string{"10.0.0.0/8", "::/0", "1.2.3.4/32"}), 0, 3).Draw(t, "networks")...)
+	s.Expires = Moment(rapid.Int64Range(0, 1<<36).Draw(t, "expires"))
+	if s.Kind.IsHTTP() {
+		s.Secret = rapid.SampledFrom([]string{"", "abcdefghijklmnop"}).Draw(t, "secret")
+		s.Users = schema.ListOf(rapid.SliceOfN(rapid.StringMatching(`[a-z,"']{1,5}:\$2[aby]\$10\$[./A-Za-z0-9]{53}`), 0, 2).Draw(t, "users")...)
+	}
 }
 
 // untidy makes of a file one that a person has worked on: lines moved and left

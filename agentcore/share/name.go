@@ -111,8 +111,8 @@ func quoteName(text string) string {
 }
 
 // Suggest makes a name from a target: the folder's own, "app-3000" for an app
-// on this computer, else the app's host. A name that taken knows gets a number:
-// "photos-2". The target need not be valid.
+// on this computer, else the app's host, a command's program. A name that taken
+// knows gets a number: "photos-2". The target need not be valid.
 func Suggest(kind Kind, target string, taken func(string) bool) Name {
 	base := clean(rawName(kind, target))
 	if nameFault(base) != "" {
@@ -126,18 +126,35 @@ func Suggest(kind Kind, target string, taken func(string) bool) Name {
 }
 
 func rawName(kind Kind, target string) string {
-	if kind != Proxy {
-		return filepath.Base(target)
+	normal, err := normalize(kind, target)
+	switch kind {
+	case Proxy, TCP, UDP:
+		word := map[Kind]string{Proxy: "app", TCP: "port", UDP: "port"}[kind]
+		if path, ok := strings.CutPrefix(normal, unixTarget); ok {
+			return filepath.Base(path)
+		}
+		host, port := endpoint(kind, normal)
+		switch {
+		case err != nil:
+			return word
+		case thisComputer(host):
+			return word + "-" + strconv.Itoa(int(port))
+		}
+		return host
+	case SOCKS:
+		return "socks"
+	case Caddy:
+		if base := filepath.Base(target); !strings.EqualFold(base, "Caddyfile") {
+			return strings.TrimSuffix(base, filepath.Ext(base))
+		}
+		return filepath.Base(filepath.Dir(target))
+	case Command:
+		if args, err := SplitCommand(target); err == nil {
+			base := filepath.Base(args[0])
+			return strings.TrimSuffix(base, filepath.Ext(base))
+		}
 	}
-	normal, err := NormalizeTarget(Proxy, target)
-	if err != nil {
-		return "app"
-	}
-	host, port := endpoint(normal)
-	if thisComputer(host) {
-		return "app-" + strconv.Itoa(int(port))
-	}
-	return host
+	return filepath.Base(target)
 }
 
 // clean replaces or drops what no name may hold, and leaves room for a number.

@@ -3,6 +3,7 @@ package share
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -12,6 +13,18 @@ import (
 
 	"sharetray/agentcore/problem"
 )
+
+// targetWant is what a target may be; it completes "target must be …".
+var targetWant = map[Kind]string{
+	Web:     "the path of a folder",
+	Drive:   "the path of a folder",
+	Proxy:   "the URL or port of an app",
+	Caddy:   "the path of a Caddyfile",
+	TCP:     "an address such as 127.0.0.1:5432, or a port",
+	UDP:     "an address such as 127.0.0.1:53, or a port",
+	SOCKS:   "left out",
+	Command: "a command",
+}
 
 // NormalizeTarget returns the one way to write a target: the cleaned path of a
 // folder, the URL of an app ("http://127.0.0.1:3000" for "3000"). The error is
@@ -26,18 +39,78 @@ func NormalizeTarget(kind Kind, target string) (string, error) {
 
 // normalize is NormalizeTarget with an error that completes "target …".
 func normalize(kind Kind, target string) (string, error) {
-	if kind == Proxy {
+	switch kind {
+	case Proxy:
 		return normalizeURL(strings.TrimSpace(target))
+	case TCP, UDP:
+		return normalizeAddress(kind, strings.TrimSpace(target))
+	case Command:
+		return normalizeCommand(target)
+	case SOCKS:
+		if target != "" {
+			return "", fmt.Errorf("%q has no place: a SOCKS proxy has destinations instead", target)
+		}
+		return "", nil
+	case Caddy:
+		return normalizePath("file", target)
+	}
+	return normalizePath("folder", target)
+}
+
+func normalizePath(what, target string) (string, error) {
+	switch {
+	case target == "":
+		return "", fmt.Errorf("is empty: give the %s to share", what)
+	case !utf8.ValidString(target), strings.ContainsRune(target, 0):
+		return "", fmt.Errorf("%q is not a path that can be kept in a text file: rename the %s", target, what)
+	case !filepath.IsAbs(target):
+		return "", fmt.Errorf("%q is not an absolute path: write the whole path of the %s", target, what)
+	}
+	return filepath.Clean(target), nil
+}
+
+// unixTarget is how the target of a TCP share begins that is a Unix socket.
+const unixTarget = "unix:"
+
+func normalizeAddress(kind Kind, target string) (string, error) {
+	if path, ok := strings.CutPrefix(target, unixTarget); ok && kind == TCP {
+		path, err := normalizePath("socket", path)
+		return unixTarget + path, err
+	}
+	for _, scheme := range []string{"tcp://", "udp://"} {
+		target = strings.TrimSuffix(strings.TrimPrefix(target, scheme), "/")
+	}
+	host, port := "", target
+	if strings.Contains(target, ":") {
+		var err error
+		if host, port, err = net.SplitHostPort(target); err != nil {
+			return "", fmt.Errorf("%q is not an address: write it as HOST:PORT, an IPv6 one as [::1]:5432, or only the port", target)
+		}
 	}
 	switch {
 	case target == "":
-		return "", errors.New("is empty: give the folder to share")
-	case !utf8.ValidString(target), strings.ContainsRune(target, 0):
-		return "", fmt.Errorf("%q is not a path that can be kept in a text file: rename the folder", target)
-	case !filepath.IsAbs(target):
-		return "", fmt.Errorf("%q is not an absolute path: write the whole path of the folder", target)
+		return "", errors.New("is empty: give the port or the address to forward to, such as 5432 or db.example.org:5432")
+	case !validPort(port):
+		return "", fmt.Errorf("%q has no port: write it as HOST:PORT, or only the port, from 1 to 65535", target)
+	case strings.ContainsFunc(host, invisible), strings.ContainsAny(host, " /@[]{}"):
+		return "", fmt.Errorf("%q is not an address: write it as HOST:PORT, such as 127.0.0.1:5432", target)
 	}
-	return filepath.Clean(target), nil
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	n, _ := parsePort(port)
+	return net.JoinHostPort(host, strconv.Itoa(int(n))), nil
+}
+
+func normalizeCommand(target string) (string, error) {
+	target = strings.TrimSpace(target)
+	switch {
+	case target == "":
+		return "", errors.New("is empty: give the command to run")
+	case !utf8.ValidString(target), strings.ContainsAny(target, "\x00\n\r"):
+		return "", fmt.Errorf("%q has a line break or a byte in it that is no text: put it in a script, and share that", target)
+	}
+	return target, nil
 }
 
 func normalizeURL(target string) (string, error) {
@@ -113,10 +186,15 @@ func parsePort(text string) (uint16, error) {
 	return uint16(n), err
 }
 
-// endpoint splits a normal proxy target.
-func endpoint(target string) (host string, port uint16) {
+// endpoint splits a normal target of a kind that has an address.
+func endpoint(kind Kind, target string) (host string, port uint16) {
+	if kind == TCP || kind == UDP {
+		host, text, _ := net.SplitHostPort(target)
+		port, _ := parsePort(text)
+		return host, port
+	}
 	u, err := url.Parse(target)
-	if err != nil {
+	if err != nil || kind != Proxy {
 		return "", 0
 	}
 	if port, err = parsePort(u.Port()); err != nil {
@@ -128,10 +206,10 @@ func endpoint(target string) (host string, port uint16) {
 	return u.Hostname(), port
 }
 
-// pointsAt reports whether a normal proxy target is the given port of this
-// computer. This computer's addresses in its networks it can't know.
-func pointsAt(target string, port uint16) bool {
-	host, p := endpoint(target)
+// pointsAt reports whether a normal target is the given port of this computer.
+// This computer's addresses in its networks it can't know.
+func pointsAt(kind Kind, target string, port uint16) bool {
+	host, p := endpoint(kind, target)
 	return p == port && thisComputer(host)
 }
 

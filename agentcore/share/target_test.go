@@ -95,7 +95,7 @@ func TestValidate(t *testing.T) {
 		sentence string
 	}{
 		{"no name", func(s *Share) { s.Name = Name{} }, "has no name"},
-		{"no kind", func(s *Share) { s.Kind = "" }, `kind must be "web" or "proxy", not ""`},
+		{"no kind", func(s *Share) { s.Kind = "" }, `kind must be "web" or "drive" or`},
 		{"relative folder", func(s *Share) { s.Kind, s.Target = Web, "x" }, `target "x" is not an absolute path`},
 		{"unclean target", func(s *Share) { s.Target += "/" }, `target must be written as "http://localhost:3000"`},
 		{"reach", func(s *Share) { s.Reach = "world" }, `reach must be "local" or "lan", not "world"`},

@@ -187,7 +187,7 @@ func (l *loop) takeOver(ctx context.Context, id int, f *Found) {
 		return
 	}
 	told := l.told(id)
-	p.health.Store(&told)
+	p.told.Store(&told)
 	e := Event{Kind: Adopted, Worker: id, PID: p.PID, Version: p.Version, Stale: p.stale(),
 		Age: max(0, platform.SteadyClock()-role.Order)}
 	probe, cancel := context.WithTimeout(ctx, l.cfg.Policy.ProbeTimeout)

@@ -33,4 +33,5 @@ const (
 	PortTrouble    Trouble = "port"    // its port can't be had
 	ConfigTrouble  Trouble = "config"  // what is declared can't work
 	LimitTrouble   Trouble = "limit"   // it has reached a limit of its own
+	EndTrouble     Trouble = "expired" // it has come to the end that was set for it
 )

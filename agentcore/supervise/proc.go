@@ -51,7 +51,7 @@ type Proc struct {
 	gone   chan struct{} // closed once it was waited for, or is another agent's
 	cause  string        // how it ended; valid after gone
 	code   int
-	health atomic.Pointer[func(link.Health)]
+	told   atomic.Pointer[func(link.Message)] // what it tells unasked
 
 	disowned atomic.Bool // it is not what it should be, and none of our business
 }
@@ -129,11 +129,11 @@ func (p *Proc) introduce(ctx context.Context, given string) error {
 
 func (p *Proc) hear(m link.Message, socks []*platform.Socket) *link.Message {
 	closeAll(socks) // none were asked for
-	switch f := p.health.Load(); {
-	case f != nil && m.Type == link.TypeHealth && m.Health != nil:
-		(*f)(*m.Health)
+	switch f := p.told.Load(); {
 	case m.Type == link.TypeTaken:
 		p.launch.Taken()
+	case f != nil && (m.Health != nil || m.Visit != nil):
+		(*f)(m)
 	}
 	return nil
 }

@@ -77,6 +77,9 @@ type State struct {
 	Excess      string      // which limit the process says that it is past
 	Full        string      // which limit it says it has reached, so that visitors wait
 	Limits      []string    // by which means it says its limits are kept
+	Expired     string      // that it says that the share has come to its end
+	EndTold     bool        // and that was told
+	Link        string      // which its target has made of its own
 	ExcessAt    time.Time   // when a process was last replaced because of Excess
 	FullAt      time.Time   // when Full was last told
 	PortError   string      // why the sockets of Gen can't be had while older ones serve
@@ -223,6 +226,7 @@ const (
 	NoticeFailed    NoticeKind = "failed"
 	NoticeBlocked   NoticeKind = "blocked"
 	NoticeLimited   NoticeKind = "limited"
+	NoticeExpired   NoticeKind = "expired"
 	NoticeAdopted   NoticeKind = "adopted" // not for the desktop: nobody noticed
 )
 

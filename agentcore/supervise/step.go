@@ -109,6 +109,7 @@ func stop(m *machine, e Event) {
 	m.Final, m.Again = m.Final || e.Final, false
 	m.DownSince, m.Ghosts, m.PortTries, m.blocked = time.Time{}, nil, 0, false
 	m.TargetError, m.PortError, m.RollError, m.Excess, m.Full, m.Limits = "", "", "", "", "", nil
+	m.Expired, m.Link = "", ""
 	m.enter(Stopping, NoTrouble, "")
 	for _, id := range m.Olds { // asked already: a second time would end them at once
 		m.do(Effect{Kind: Limit, Worker: id, After: m.StopGrace})

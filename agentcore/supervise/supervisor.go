@@ -42,6 +42,8 @@ type Report struct {
 	State   State
 	Share   share.Share
 	Notices []Notice
+	Use     link.Use // of all processes that the share had, together
+	Visit   *link.Visit
 	Gone    bool // the last one
 }
 
@@ -62,7 +64,9 @@ type letter struct {
 	found  *Found       // with Find and Leftover
 	served *link.Serve  // with Adopted: what it had been told
 	socks  []*platform.Socket
-	timer  *time.Timer // which one fired
+	visit  *link.Visit
+	guests chan<- []link.Visitor // asks for them; buffered
+	timer  *time.Timer           // which one fired
 	wait   *waiter
 	hurry  bool // the next ping is due now
 	leave  bool
@@ -136,7 +140,9 @@ type loop struct {
 	waiters []*waiter
 	queue   []letter // events that effects brought about at once
 	shown   shown
-	found   *Found // what the event of the moment brought
+	found   *Found           // what the event of the moment brought
+	used    map[int]link.Use // by worker, so far
+	before  link.Use         // of workers that have ended
 	gone    bool
 }
 
@@ -164,12 +170,14 @@ type shown struct {
 	crashes  int
 	since    time.Time
 	limits   string
+	use      link.Use
+	link     string
 }
 
 func (s *Supervisor) run() {
 	l := &loop{
 		Supervisor: s, state: New(time.Now()), socks: sockets{},
-		workers: map[int]*worker{}, timers: map[timerKey]*time.Timer{},
+		workers: map[int]*worker{}, timers: map[timerKey]*time.Timer{}, used: map[int]link.Use{},
 	}
 	for !l.gone {
 		<-s.mail.Ready()
@@ -193,6 +201,14 @@ func (l *loop) handle(m letter) {
 		l.answerWaiters()
 		return
 	}
+	if m.visit != nil {
+		l.cfg.Report(Report{State: l.state, Share: l.share, Use: l.use(), Visit: m.visit})
+		return
+	}
+	if m.guests != nil {
+		l.askGuests(m.guests)
+		return
+	}
 	if m.leave {
 		l.gone = true
 		return
@@ -213,6 +229,9 @@ func (l *loop) handle(m letter) {
 	if failpoint.Enabled {
 		_ = failpoint.Here("event." + e.Kind.String())
 	}
+	if e.Health != nil {
+		l.used[e.Worker] = e.Health.Use
+	}
 	switch e.Kind {
 	case Declare:
 		l.share = *m.share
@@ -225,6 +244,7 @@ func (l *loop) handle(m letter) {
 		l.gotSockets(e.Worker, m.served, m.socks)
 	case Refused, Exited:
 		delete(l.workers, e.Worker)
+		l.noteEnd(e.Worker)
 		l.cancel(timerKey{GraceOver, e.Worker})
 	}
 	l.found = m.found
@@ -250,12 +270,58 @@ func (l *loop) handle(m letter) {
 func (l *loop) report(notices []Notice) {
 	phase, trouble, reason := l.state.View()
 	now := shown{phase, trouble, reason, l.state.Cur.PID, l.state.Restarts, len(l.state.Crashes), l.state.Since,
-		strings.Join(l.state.Limits, "\n")}
+		strings.Join(l.state.Limits, "\n"), l.use(), l.state.Link}
 	if now == l.shown && len(notices) == 0 && !l.gone {
 		return
 	}
 	l.shown = now
-	l.cfg.Report(Report{State: l.state, Share: l.share, Notices: notices, Gone: l.gone})
+	l.cfg.Report(Report{State: l.state, Share: l.share, Use: l.use(), Notices: notices, Gone: l.gone})
+}
+
+// use adds up what is known of the use of all processes.
+func (l *loop) use() link.Use {
+	total := l.before
+	for _, u := range l.used {
+		total = total.Add(u)
+	}
+	return total
+}
+
+// noteEnd keeps what a process that has ended had counted, as far as it has told.
+func (l *loop) noteEnd(id int) {
+	u := l.used[id]
+	u.Active = 0
+	l.before = l.before.Add(u)
+	delete(l.used, id)
+}
+
+// Visitors asks the share's process who has visited it. A process that does not
+// serve, or an older one, knows of nobody.
+func (s *Supervisor) Visitors(ctx context.Context) []link.Visitor {
+	answer := make(chan []link.Visitor, 1)
+	s.mail.Put(letter{guests: answer})
+	select {
+	case v := <-answer:
+		return v
+	case <-s.done:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+func (l *loop) askGuests(to chan<- []link.Visitor) {
+	w := l.workers[l.state.Cur.ID]
+	if w == nil || w.proc == nil {
+		to <- nil
+		return
+	}
+	proc := w.proc
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Policy.PingTimeout)
+		defer cancel()
+		answer, _ := proc.link.Ask(ctx, link.Message{Type: link.TypeGuests})
+		to <- answer.Guests
+	}()
 }
 
 func (l *loop) answerWaiters() {

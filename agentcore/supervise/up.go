@@ -18,6 +18,8 @@ func (m *machine) judge() {
 		m.enter(Unhealthy, ProcessTrouble, "its process was there before this agent, and has not answered a visitor yet")
 	case m.PortError != "":
 		m.enter(Unhealthy, PortTrouble, m.PortError)
+	case m.Expired != "":
+		m.enter(Unhealthy, EndTrouble, m.Expired)
 	case m.TargetError != "":
 		m.enter(Unhealthy, TargetTrouble, m.TargetError)
 	case m.Excess != "":
@@ -32,6 +34,7 @@ func (m *machine) judge() {
 func (m *machine) hear(h *link.Health) {
 	if h != nil {
 		m.TargetError, m.Excess, m.Full, m.Limits = h.TargetError, h.Excess, h.Full, h.Limits
+		m.Expired, m.Link = h.Expired, h.Link
 		m.noteVisits(h)
 	}
 }
@@ -96,10 +99,19 @@ func (m *machine) wellAgain(h *link.Health) {
 	m.heedLimits()
 }
 
+// tellEnd tells once that the share has come to the end that was set for it.
+func (m *machine) tellEnd() {
+	if m.Expired != "" && !m.EndTold {
+		m.tell(Notice{Kind: NoticeExpired, Cause: m.Expired})
+	}
+	m.EndTold = m.Expired != ""
+}
+
 // heedLimits replaces a process that is past a limit, by a roll, so that nobody
 // is cut; but one whose successor is past it soon, too, is not rolled all the
 // time. And it tells of limits that are met.
 func (m *machine) heedLimits() {
+	m.tellEnd()
 	if m.Full != "" && m.now.Sub(m.FullAt) >= limitPause {
 		m.FullAt = m.now
 		m.tell(Notice{Kind: NoticeLimited, Cause: m.Full})

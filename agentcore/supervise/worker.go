@@ -46,7 +46,7 @@ func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*pl
 		return letter{event: Event{Kind: Refused, Worker: id, Reason: "no share process could be started: " + err.Error()}}
 	}
 	told := l.told(id)
-	proc.health.Store(&told)
+	proc.told.Store(&told)
 	if rehearsed.covers(serve, lent) {
 		serve.Probe = rehearsed.serve.Probe
 		_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeResume})
@@ -69,9 +69,13 @@ func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*pl
 }
 
 // told is what is done with what a worker's process tells unasked.
-func (l *loop) told(id int) func(link.Health) {
-	return func(h link.Health) {
-		l.mail.Put(letter{event: Event{Kind: Told, Worker: id, Health: &h}})
+func (l *loop) told(id int) func(link.Message) {
+	return func(m link.Message) {
+		if m.Visit != nil {
+			l.mail.Put(letter{visit: m.Visit})
+			return
+		}
+		l.mail.Put(letter{event: Event{Kind: Told, Worker: id, Health: m.Health}})
 	}
 }
 

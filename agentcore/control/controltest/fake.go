@@ -349,3 +349,6 @@ func (a *Agent) Quitting() <-chan struct{} {
 	defer a.mu.Unlock()
 	return a.quit
 }
+
+// Look is Get: nobody visits.
+func (a *Agent) Look(_ context.Context, name string) (agentcore.Status, error) { return a.Get(name) }

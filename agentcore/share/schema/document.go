@@ -38,7 +38,7 @@ type entry struct {
 	kind  unstable.Kind // of the value; Table or ArrayTable for a header
 	text  string        // the value without its quotes, or the number in decimal
 	line  int           // of the key, from 1
-	value span          // of the value; empty for arrays and tables
+	value span          // of the value; empty for tables
 }
 
 type span struct{ start, end int }
@@ -175,11 +175,13 @@ func (d *Document) add(p *unstable.Parser, n *unstable.Node, prefix string) (str
 	shift := len(d.data) - len(p.Data())
 	var parts []string
 	e := entry{kind: n.Kind}
+	keyEnd := 0
 	for it := n.Key(); it.Next(); {
 		if k := it.Node(); k.Kind == unstable.Key {
 			if parts == nil {
 				e.line = p.Shape(k.Raw).Start.Line
 			}
+			keyEnd = shift + int(k.Raw.Offset+k.Raw.Length)
 			parts = append(parts, string(k.Data))
 		}
 	}
@@ -195,6 +197,8 @@ func (d *Document) add(p *unstable.Parser, n *unstable.Node, prefix string) (str
 					inner = append(inner, it.Node())
 				}
 			}
+		} else if v.Kind == unstable.Array {
+			e.value = arrayAt(d.data, keyEnd)
 		} else if v.Raw.Length > 0 {
 			start := shift + int(v.Raw.Offset)
 			e.value = span{start, start + int(v.Raw.Length)}

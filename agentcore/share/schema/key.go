@@ -103,16 +103,22 @@ func (e entry) as(v Value, d *Document) (string, error) {
 			return "", fmt.Errorf("must be %s, not %s", v.Want, shorten(e.text))
 		}
 		return strconv.FormatInt(n, 10), nil
+	case v.Type == Array && e.kind == unstable.Array:
+		return string(d.data[e.value.start:e.value.end]), nil
+	case v.Dated && dates[e.kind]:
+		return e.text, nil
 	case e.kind == unstable.Array:
 		return "", fmt.Errorf("must be %s, not a list", v.Want)
 	}
-	hint := "without quotes"
-	if v.Type == String {
-		hint = "in quotes"
+	hint := map[Type]string{String: "in quotes", Array: "in brackets"}[v.Type]
+	if hint == "" {
+		hint = "without quotes"
 	}
 	given := string(d.data[e.value.start:e.value.end])
 	return "", fmt.Errorf("must be %s, %s, not %s", v.Want, hint, shorten(given))
 }
+
+var dates = map[unstable.Kind]bool{unstable.DateTime: true, unstable.LocalDateTime: true, unstable.LocalDate: true}
 
 // nearest is the name that key was probably meant to be, or "".
 func nearest(key string, names []string) string {

@@ -24,10 +24,17 @@ type Value struct {
 	Get  func() string           // its text, which Set takes back
 	Set  func(text string) error // changes the field, or nothing; the error completes "port …"
 	Bare bool                    // a String that a file may also give as a number, without quotes
+	// Dated: a String that a file may also give as a date of TOML, without quotes.
+	Dated bool
+
+	literal func() string // nil: made from Get
 }
 
 // Literal is the value as it stands in a file.
 func (v Value) Literal() string {
+	if v.literal != nil {
+		return v.literal()
+	}
 	if v.Type == String {
 		return quote(v.Get())
 	}
