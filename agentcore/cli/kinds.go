@@ -100,7 +100,7 @@ a port get the share's own. The admin endpoint is always off.`,
 		example: `  sharetray share socks --to intranet.example.org:443 --password`,
 		args:    noArgs, target: func([]string) (string, error) { return "", nil },
 		values: [][3]string{{"idle", "idle", "cut a connection without a byte for so long, such as 1h"}},
-		lists:  [][3]string{{"to", "destinations", "where visitors may go: HOST:PORT, *.DOMAIN, NETWORK:PORT; may be given again"}},
+		lists:  [][3]string{{"to", "destinations", "where visitors may go, such as `HOST:PORT` (repeatable)"}},
 	},
 	{
 		kind: share.Command, use: "command -- CMD ARG…", short: "Runs a program and shares it",
@@ -116,13 +116,13 @@ link of its own (ssh -R, cloudflared, ngrok) needs --ready started.`,
 			{"dir", "dir", "where it runs (default: the folder you are in)"},
 			{"ready", "ready", "when it can be visited: port, http, line or started"},
 			{"ready-path", "ready_path", "with --ready http: the path that must answer"},
-			{"ready-line", "ready_line", "with --ready line: the line that it prints, as a regular expression"},
+			{"ready-line", "ready_line", "with --ready line: what it prints, a regular expression"},
 			{"ready-timeout", "ready_timeout", "for how long that is waited for"},
-			{"link-pattern", "link_pattern", "a regular expression that finds its own link in what it prints"},
+			{"link-pattern", "link_pattern", "how to find its own link in what it prints"},
 		},
 		lists: [][3]string{
-			{"env", "env", "NAME=VALUE in its environment; may be given again"},
-			{"watch", "watch", "files that restart it when they change, such as '**/*.go'; may be given again"},
+			{"env", "env", "`NAME=VALUE` in its environment (repeatable)"},
+			{"watch", "watch", "`FILES` that restart it, such as '**/*.go' (repeatable)"},
 		},
 		keys: commandKeys,
 	},
@@ -130,21 +130,21 @@ link of its own (ssh -R, cloudflared, ngrok) needs --ready started.`,
 
 // uploadFlags bound what visitors add to a folder.
 var uploadFlags = [][3]string{
-	{"max-upload", "max_upload", "the most that one file which is added may take, such as 100MB"},
+	{"max-upload", "max_upload", "the largest file that may be added, such as 100MB"},
 	{"downloads", "downloads", "end it after so many finished downloads"},
 }
 
 // httpFlags are those of all kinds to which visitors speak HTTP.
 var (
-	httpLists = [][3]string{{"host", "hosts", "a further name by which it may be asked for; may be given again"}}
+	httpLists = [][3]string{{"host", "hosts", "a further `NAME` that it answers to (repeatable)"}}
 	httpOn    = [][4]string{
-		{"secret", "secret", "new", "make a secret link that opens it, instead of a password or beside it"},
+		{"secret", "secret", "new", "make a secret link that opens it without a password"},
 		{"no-access-log", "access_log", "false", "keep no log of requests"},
 	}
 	tlsValues = [][3]string{
-		{"tls", "tls", "serve it over https: local, with a certificate of this computer's own; own, with yours"},
-		{"tls-cert", "tls_cert", "the file with your certificate"},
-		{"tls-key", "tls_key", "the file with its key"},
+		{"tls", "tls", "serve https: `local`, a certificate made here; own, yours"},
+		{"tls-cert", "tls_cert", "the `FILE` with your certificate"},
+		{"tls-key", "tls_key", "the `FILE` with its key"},
 	}
 )
 

@@ -133,6 +133,12 @@ the share's file, which ` + "`sharetray show`" + ` names:
 		},
 		ValidArgsFunction: a.setArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case withPassword && noPassword:
+				return misusef("--password and --no-password can't both be meant")
+			case cmd.Flags().Changed("user") && !withPassword:
+				return misusef("--user goes with --password")
+			}
 			changes := map[string]string{}
 			for _, arg := range args[1:] {
 				key, value, ok := strings.Cut(arg, "=")
@@ -157,16 +163,12 @@ the share's file, which ` + "`sharetray show`" + ` names:
 				return err
 			}
 			switch {
-			case withPassword && noPassword:
-				return misusef("--password and --no-password can't both be meant")
 			case noPassword:
 				changes[agentcore.PasswordKey] = ""
 			case withPassword:
 				if changes[agentcore.PasswordKey], err = a.askPassword(user); err != nil {
 					return err
 				}
-			case cmd.Flags().Changed("user"):
-				return misusef("--user goes with --password")
 			}
 			st, err := client.Set(cmd.Context(), args[0], changes)
 			if err != nil || link(st) == link(old) {
@@ -175,7 +177,7 @@ the share's file, which ` + "`sharetray show`" + ` names:
 			return a.printLink(st)
 		},
 	}
-	cmd.Flags().BoolVar(&withPassword, "password", false, "ask for a password (from a line of standard input, if that is no terminal)")
+	cmd.Flags().BoolVar(&withPassword, "password", false, "ask for a password (no terminal: a line of input)")
 	cmd.Flags().StringVar(&user, "user", defaultUser, "the user's name that goes with the password")
 	cmd.Flags().BoolVar(&noPassword, "no-password", false, "let everybody in who can reach it")
 	return cmd

@@ -88,8 +88,8 @@ func (f *shareFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.json, "json", false, "print the whole share as JSON, not only its link")
 	fl.BoolVar(&f.qr, "qr", false, "print the link as a QR code, too")
 	values := append(limitFlags[:len(limitFlags):len(limitFlags)], k.values...)
-	values = append(values, [3]string{"expires", "expires", "when it ends: 2h, 3d, or a moment such as \"2026-12-31 18:00\""})
-	lists := append([][3]string{{"allow", "networks", "a network from which it can be reached, such as 192.168.1.0/24; may be given again"}}, k.lists...)
+	values = append(values, [3]string{"expires", "expires", "when it ends: 2h, 3d, or \"2026-12-31 18:00\""})
+	lists := append([][3]string{{"allow", "networks", "a `NETWORK` that may reach it, else all can (repeatable)"}}, k.lists...)
 	on := k.on
 	if k.kind.IsHTTP() {
 		on, lists = append(on[:len(on):len(on)], httpOn...), append(lists, httpLists...)
@@ -98,7 +98,7 @@ func (f *shareFlags) add(cmd *cobra.Command) {
 		}
 	}
 	if k.kind.IsHTTP() || k.kind == share.SOCKS {
-		fl.BoolVar(&f.password, "password", false, "ask for a password (from a line of standard input, if that is no terminal)")
+		fl.BoolVar(&f.password, "password", false, "ask for a password (no terminal: a line of input)")
 		fl.StringVar(&f.user, "user", defaultUser, "the user's name that goes with the password")
 	}
 	for _, o := range on {
@@ -293,5 +293,6 @@ func check(n *agentcore.NewShare, named bool) (err error) {
 			return err
 		}
 	}
-	return nil
+	sh.Name, sh.Target = share.Suggest(kind, n.Target, func(string) bool { return false }), n.Target
+	return sh.Validate()
 }

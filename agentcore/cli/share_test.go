@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,23 +56,32 @@ func TestShareFlags(t *testing.T) {
 			map[string]string{"hidden_files": "true", "listing": "false", "reach": "lan", "notify": "false"}},
 		{"share web /d --hidden-files=false --notify", map[string]string{"notify": "true"}},
 		{"share proxy 1 --no-verify-tls --port 80", map[string]string{"verify_tls": "false", "port": "80"}},
+		{"share web /d --upload --max-upload 1GB --downloads 3 --expires 2h --allow 10.0.0.0/8 --allow ::1 --secret",
+			map[string]string{"upload": "true", "max_upload": "1GB", "downloads": "3", "expires": "2h", "networks": "10.0.0.0/8,::1", "secret": "new"}},
+		{"share drive /d --writable --tls own --tls-cert /c --tls-key /k --host a.org --no-access-log",
+			map[string]string{"writable": "true", "tls": "own", "tls_cert": "/c", "tls_key": "/k", "hosts": "a.org", "access_log": "false"}},
+		{"share caddy /f", map[string]string{}},
+		{"share tcp 5432 --idle 1h --memory 1GiB", map[string]string{"idle": "1h", "memory": "1GiB"}},
+		{"share udp 53 --sessions 9", map[string]string{"sessions": "9"}},
+		{"share socks --to a.org:443 --to b.org", map[string]string{"destinations": "a.org:443,b.org"}},
+		{"share command --ready started --env A=1,2 --watch **/*.go --dir /w -- ssh -R 80:localhost:3000 a.org",
+			map[string]string{"ready": "started", "env": `["A=1,2"]`, "watch": "**/*.go", "dir": "/w"}},
 	} {
 		root := (&app{}).root()
 		cmd, rest, err := root.Find(strings.Fields(c.line))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var f shareFlags
+		i := slices.IndexFunc(kindCommands, func(k kindCommand) bool { return string(k.kind) == cmd.Name() })
+		f := shareFlags{kind: kindCommands[i]}
 		cmd.ResetFlags()
 		f.add(cmd)
-		f.setting(cmd, "hidden-files", "hidden_files", "true", "")
-		f.setting(cmd, "no-listing", "listing", "false", "")
-		f.setting(cmd, "no-verify-tls", "verify_tls", "false", "")
 		if err := cmd.ParseFlags(rest); err != nil {
 			t.Fatal(err)
 		}
-		if got := f.newShare(cmd, "web", "/d").Keys; fmt.Sprint(got) != fmt.Sprint(c.want) {
-			t.Errorf("%s: %v, want %v", c.line, got, c.want)
+		got, err := f.newShare(cmd, "/d", map[string]string{})
+		if err != nil || fmt.Sprint(got.Keys) != fmt.Sprint(c.want) {
+			t.Errorf("%s: %v, %v, want %v", c.line, got.Keys, err, c.want)
 		}
 	}
 }

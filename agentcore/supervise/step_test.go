@@ -47,7 +47,7 @@ var (
 	}
 	// pinged is the answer of process 1, so long after t0, with all requests so far.
 	pinged = func(after time.Duration, requests uint64) Event {
-		return Event{Kind: Answered, Worker: 1, At: t0.Add(after), Health: &link.Health{Requests: requests}}
+		return Event{Kind: Answered, Worker: 1, At: t0.Add(after), Health: &link.Health{Use: link.Use{Requests: requests}}}
 	}
 	up = []Event{declared, {Kind: Start}, isBound, serves(1), isReady(1)}
 
