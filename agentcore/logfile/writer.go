@@ -223,9 +223,15 @@ func numbered(path string, i int) string {
 // Name is what a log is called in a folder of its own.
 const Name = "log"
 
-// IsName reports whether a file of that name is one of such a log's.
+// AccessName is what the log of requests beside it is called.
+const AccessName = "access.log"
+
+// IsName reports whether a file of that name is one of such logs'.
 func IsName(name string) bool {
-	rest, ok := strings.CutPrefix(name, Name)
+	rest, ok := strings.CutPrefix(name, AccessName)
+	if !ok {
+		rest, ok = strings.CutPrefix(name, Name)
+	}
 	if _, err := strconv.ParseUint(strings.TrimPrefix(rest, "."), 10, 16); err == nil {
 		return ok && rest[0] == '.'
 	}

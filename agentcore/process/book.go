@@ -13,9 +13,6 @@ import (
 	"sharetray/assets/pages"
 )
 
-// accessLogName is the name of the log of requests, beside the share's own log.
-const accessLogName = "access.log"
-
 // Visits are told one by one, but no more of them than people can read.
 const (
 	visitsPerSecond = 5
@@ -52,7 +49,7 @@ func (l *lateLog) Write(b []byte) (int, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return 0, err
 		}
-		w, err := logfile.Open(filepath.Join(dir, accessLogName), l.log.MaxBytes, l.log.Keep)
+		w, err := logfile.Open(filepath.Join(dir, logfile.AccessName), l.log.MaxBytes, l.log.Keep)
 		if err != nil {
 			return 0, err
 		}

@@ -76,6 +76,9 @@ func (l *accessLog) flushLocked() {
 		l.late.Stop()
 		l.late = nil
 	}
+	if l.buf.Len() == 0 {
+		return
+	}
 	_, _ = l.w.Write(l.buf.Bytes()) // a log never stands in the way
 	l.buf.Reset()
 	if l.buf.Cap() > 4*logBatch {
