@@ -147,7 +147,7 @@ func (a *Agent) change(name string, changes map[string]string) error {
 	if err := next.Validate(); err != nil {
 		return err
 	}
-	if next.Target != now.Target || next.Dir != now.Dir {
+	if next.Target != now.Target || next.Dir != now.Dir || next.TLS != now.TLS || next.TLSCert != now.TLSCert || next.TLSKey != now.TLSKey {
 		if err := CheckTarget(next); err != nil {
 			return err
 		}

@@ -137,7 +137,7 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 			Lock: paths.Lock, Revive: paths.Revive}
 	}
 	a.launch = supervise.Launch{
-		Exe: opt.image(), Role: ShareProcessRole, Links: paths.Links, Records: paths.Records,
+		Exe: opt.image(), Role: ShareProcessRole, Links: paths.Links, Records: paths.Records, Authority: paths.Authority,
 		Version: opt.Version, Stderr: lastWords, Left: &a.left,
 		Taken: func() {
 			a.left.Store(true) // at once: the process hangs up next, which is no death
@@ -337,10 +337,12 @@ func (a *Agent) Get(name string) (Status, error) {
 
 // Look is Get with who has visited the share.
 func (a *Agent) Look(ctx context.Context, name string) (Status, error) {
-	st, err := a.Get(name)
-	if sup := a.supervisorOf(name); err == nil && sup != nil {
-		st.Visitors = sup.Visitors(ctx)
+	var visitors []link.Visitor
+	if sup := a.supervisorOf(name); sup != nil {
+		visitors = sup.Visitors(ctx)
 	}
+	st, err := a.Get(name)
+	st.Visitors = visitors
 	return st, err
 }
 

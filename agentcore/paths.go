@@ -27,11 +27,13 @@ type Paths struct {
 	Logs     string // a folder for each share
 	Records  string // a file for each share process
 	History  string // a file for each share
-	Links    string // the share processes' sockets
-	Control  string // the control socket
-	Lock     string // held by the one agent
-	Revive   string // held by the one who starts an agent in place of a dead one
-	AgentLog string // what the agent itself has to say
+	// Authority is what certificates of this computer's own come from.
+	Authority string
+	Links     string // the share processes' sockets
+	Control   string // the control socket
+	Lock      string // held by the one agent
+	Revive    string // held by the one who starts an agent in place of a dead one
+	AgentLog  string // what the agent itself has to say
 }
 
 // longestLink is the longest name in Paths.Links.
@@ -106,14 +108,15 @@ func FindPaths(profile string) (Paths, error) {
 		state = filepath.Join(state, profiles, profile)
 	}
 	p := Paths{
-		Profile:  profile,
-		Shares:   filepath.Join(config, "shares"),
-		Settings: filepath.Join(config, "settings.toml"),
-		State:    state,
-		Logs:     filepath.Join(state, "logs"),
-		Records:  filepath.Join(state, "records"),
-		History:  filepath.Join(state, "history"),
-		AgentLog: filepath.Join(state, "agent.log"),
+		Profile:   profile,
+		Shares:    filepath.Join(config, "shares"),
+		Settings:  filepath.Join(config, "settings.toml"),
+		State:     state,
+		Logs:      filepath.Join(state, "logs"),
+		Records:   filepath.Join(state, "records"),
+		History:   filepath.Join(state, "history"),
+		Authority: filepath.Join(state, "authority"),
+		AgentLog:  filepath.Join(state, "agent.log"),
 	}
 	if err == nil {
 		p.Links, p.Control = filepath.Join(run, rundir.Links), filepath.Join(run, rundir.Control)

@@ -1,12 +1,14 @@
 package agentcore
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share"
@@ -15,6 +17,9 @@ import (
 // CheckTarget says why a target can't be shared now. An app that is down is no
 // reason: it may come up, and visitors see a page that waits for it.
 func CheckTarget(s share.Share) error {
+	if err := checkCertificate(s); err != nil {
+		return err
+	}
 	switch {
 	case s.Kind.HasFolder():
 		return checkFolder(s.Target)
@@ -44,6 +49,35 @@ func checkFolder(dir string) error {
 		return problem.New(problem.Conflict, "the folder %s can't be read: %w", dir, err)
 	}
 	return nil
+}
+
+// checkCertificate looks whether a certificate of the user's can be used.
+func checkCertificate(s share.Share) error {
+	if s.TLS != share.OwnTLS {
+		return nil
+	}
+	for _, path := range []string{s.TLSCert, s.TLSKey} {
+		if _, err := os.ReadFile(path); err != nil {
+			return problem.New(problem.Conflict, "%s can't be read (%w): tls_cert and tls_key name the files of your certificate and its key", path, cause(err))
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
+	if err != nil {
+		return problem.New(problem.Conflict, "%s and %s are not a certificate and its key, in PEM (%w)", s.TLSCert, s.TLSKey, err)
+	}
+	if end := pair.Leaf.NotAfter; time.Now().After(end) {
+		return problem.New(problem.Conflict, "the certificate %s has ended on %s: renew it", s.TLSCert, end.Format(time.DateOnly))
+	}
+	return nil
+}
+
+// cause is the reason of a failed use of a file, without its path.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
 }
 
 func checkFile(path string) error {

@@ -113,9 +113,8 @@ type Serve struct {
 	// Records is the folder in which the process leaves its record, so that
 	// another agent finds it. Empty: nowhere.
 	Records string `json:"records,omitempty"`
-	// Data is the folder in which the process keeps what its successors need of
-	// this share: how often it was downloaded. Empty: nowhere.
-	Data string `json:"data,omitempty"`
+	// Authority is the folder of this computer's own certificate authority.
+	Authority string `json:"authority,omitempty"`
 	// Orphan says what the process does when its agent is gone.
 	Orphan Orphan `json:"orphan"`
 }

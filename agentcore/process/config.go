@@ -15,7 +15,8 @@ import (
 
 // config is the stage's whole Caddy configuration: one server with one route.
 // Nothing of it touches the disk or the network besides the share itself: no
-// admin endpoint, no saved configuration, no certificates, no storage.
+// admin endpoint, no saved configuration; certificates and their storage only
+// where https was asked for.
 func (s *stage) config() (*caddy.Config, error) {
 	var warnings []caddyconfig.Warning
 	handlers := append([]json.RawMessage{
@@ -31,6 +32,7 @@ func (s *stage) config() (*caddy.Config, error) {
 		Routes:            caddyhttp.RouteList{{HandlersRaw: handlers}},
 	}
 	s.kind.tune(server)
+	tls := &caddytls.TLS{DisableOCSPStapling: true, DisableStorageCheck: true, DisableStorageClean: true}
 	app := caddyhttp.App{
 		// What is left after a drain. Zero would mean for ever.
 		GracePeriod: caddy.Duration(time.Second),
@@ -40,13 +42,11 @@ func (s *stage) config() (*caddy.Config, error) {
 	cfg := &caddy.Config{
 		Admin:   &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &off}},
 		Logging: loggingConfig(&warnings),
-		AppsRaw: caddy.ModuleMap{
-			"http": caddyconfig.JSON(app, &warnings),
-			"tls": caddyconfig.JSON(caddytls.TLS{
-				DisableOCSPStapling: true, DisableStorageCheck: true, DisableStorageClean: true,
-			}, &warnings),
-		},
+		AppsRaw: caddy.ModuleMap{},
 	}
+	s.secured.configure(cfg, server, tls, &warnings)
+	cfg.AppsRaw["http"] = caddyconfig.JSON(app, &warnings)
+	cfg.AppsRaw["tls"] = caddyconfig.JSON(tls, &warnings)
 	if len(warnings) > 0 { // a value that could not be encoded
 		return nil, errors.New(warnings[0].String())
 	}

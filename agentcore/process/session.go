@@ -54,7 +54,8 @@ func (s *session) handle(m link.Message, socks []*platform.Socket) *link.Message
 		s.p.unhold()
 		return &link.Message{Type: link.TypeOK}
 	case m.Type == link.TypeGuests:
-		return &link.Message{Type: link.TypeGuests, Guests: s.p.guests()}
+		h := s.p.health()
+		return &link.Message{Type: link.TypeGuests, Guests: s.p.guests(), Health: &h}
 	case m.Type == link.TypePing:
 		s.p.checkTarget()
 		h := s.p.health()
@@ -212,6 +213,10 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 			g.Pause()
 		}
 		st.listeners = append(st.listeners, st.limits.listen(g))
+	}
+	st.secured = secured{m.Share.TLS, m.Share.TLSCert, m.Share.TLSKey, m.Authority, nil}
+	if st.secured.how == share.LocalTLS {
+		st.secured.names = certifiable(st.listeners, m.Share.Hosts.Values())
 	}
 	if !m.Hold {
 		openLog(m.Log)

@@ -37,6 +37,7 @@ type stage struct {
 	listeners    []net.Listener
 	limits       *limits
 	book         *usage.Book
+	secured      secured
 	probe, nonce string
 	since        time.Time
 
@@ -60,6 +61,11 @@ func (s *stage) run() error {
 	}
 	s.limits.makeRoom = s.conns.makeRoom
 	stages.Store(s.name, s)
+	unlock, err := s.secured.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := caddy.Run(cfg); err != nil {
 		stages.Delete(s.name)
 		return err
@@ -113,6 +119,9 @@ func listenHeld(_ context.Context, _, name, port string, offset uint, _ net.List
 	lns, i := v.(*stage).listeners, n-1+int(offset)
 	if i < 0 || i >= len(lns) {
 		return nil, errors.New("no such listener")
+	}
+	if sec := v.(*stage).secured; sec.on() {
+		return secureListener{lns[i], http.HandlerFunc(sec.welcome)}, nil
 	}
 	return lns[i], nil
 }

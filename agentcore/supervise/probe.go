@@ -3,6 +3,7 @@ package supervise
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -16,10 +17,10 @@ import (
 // probe sends requests through addr until this very process answers one, which
 // its nonce proves, or ctx ends. While two processes accept on one socket, the
 // other may get some of them.
-func probeHTTP(ctx context.Context, addr netip.AddrPort, secret, nonce string) error {
+func probeHTTP(ctx context.Context, addr netip.AddrPort, secured bool, secret, nonce string) error {
 	wait := time.Millisecond
 	for {
-		err := probeOnce(ctx, addr, secret, nonce)
+		err := probeOnce(ctx, addr, secured, secret, nonce)
 		if err == nil {
 			return nil
 		}
@@ -34,7 +35,7 @@ func probeHTTP(ctx context.Context, addr netip.AddrPort, secret, nonce string) e
 
 var errStranger = errors.New("another process answered")
 
-func probeOnce(ctx context.Context, addr netip.AddrPort, secret, nonce string) error {
+func probeOnce(ctx context.Context, addr netip.AddrPort, secured bool, secret, nonce string) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr.String())
 	if err != nil {
 		return err
@@ -42,6 +43,10 @@ func probeOnce(ctx context.Context, addr netip.AddrPort, secret, nonce string) e
 	defer conn.Close()
 	if d, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(d)
+	}
+	if secured {
+		// The nonce proves who answers, whatever the certificate says.
+		conn = tls.Client(conn, &tls.Config{ServerName: "localhost", InsecureSkipVerify: true})
 	}
 	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\n%s: %s\r\nConnection: close\r\n\r\n",
 		addr, link.ProbeHeader, secret); err != nil {

@@ -19,13 +19,14 @@ import (
 
 // Launch says how share processes are started.
 type Launch struct {
-	Exe     string // this executable
-	Role    string // its first argument, which gives it the hidden role
-	Links   string // the folder of the links
-	Records string // the folder of the records
-	Version string
-	Standby bool     // no share waits for it: it may warm up
-	Stderr  *os.File // for what a process says outside its log; nil: nowhere
+	Exe       string // this executable
+	Role      string // its first argument, which gives it the hidden role
+	Links     string // the folder of the links
+	Records   string // the folder of the records
+	Authority string // the folder of the certificate authority
+	Version   string
+	Standby   bool     // no share waits for it: it may warm up
+	Stderr    *os.File // for what a process says outside its log; nil: nowhere
 	// Taken is called when a share process says that another agent has adopted
 	// it. It may be called often, must not block, and sets Left before it returns:
 	// the process hangs up next.

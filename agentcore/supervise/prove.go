@@ -37,5 +37,5 @@ func Prove(ctx context.Context, l Launch, dir string) error {
 	if _, err := p.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &serve}, sock); err != nil {
 		return fmt.Errorf("a share process would not serve: %w", err)
 	}
-	return probeHTTP(ctx, sock.Addr(), serve.Probe, p.nonce)
+	return probeHTTP(ctx, sock.Addr(), false, serve.Probe, p.nonce)
 }

@@ -66,6 +66,7 @@ type letter struct {
 	socks  []*platform.Socket
 	visit  *link.Visit
 	guests chan<- []link.Visitor // asks for them; buffered
+	then   func()                // called when the event is dealt with
 	timer  *time.Timer           // which one fired
 	wait   *waiter
 	hurry  bool // the next ping is due now
@@ -148,12 +149,15 @@ type loop struct {
 
 // worker is a share process as the loop handles it.
 type worker struct {
-	proc   *Proc // nil until it serves
-	cancel context.CancelFunc
-	ending bool // asked to quit before there was a process
-	addrs  []netip.AddrPort
-	secret string
+	proc    *Proc // nil until it serves
+	cancel  context.CancelFunc
+	ending  bool // asked to quit before there was a process
+	addrs   []netip.AddrPort
+	secured bool // https is spoken there
+	secret  string
 }
+
+func isSecured(sh share.Share) bool { return sh.TLS == share.LocalTLS || sh.TLS == share.OwnTLS }
 
 type timerKey struct {
 	due    Kind
@@ -196,6 +200,9 @@ func (s *Supervisor) run() {
 }
 
 func (l *loop) handle(m letter) {
+	if m.then != nil {
+		defer m.then()
+	}
 	if m.wait != nil {
 		l.waiters = append(l.waiters, m.wait)
 		l.answerWaiters()
@@ -295,8 +302,8 @@ func (l *loop) noteEnd(id int) {
 	delete(l.used, id)
 }
 
-// Visitors asks the share's process who has visited it. A process that does not
-// serve, or an older one, knows of nobody.
+// Visitors asks the share's process who has visited it, and how much. A process
+// that does not serve, or an older one, knows of nobody.
 func (s *Supervisor) Visitors(ctx context.Context) []link.Visitor {
 	answer := make(chan []link.Visitor, 1)
 	s.mail.Put(letter{guests: answer})
@@ -315,12 +322,12 @@ func (l *loop) askGuests(to chan<- []link.Visitor) {
 		to <- nil
 		return
 	}
-	proc := w.proc
+	proc, id := w.proc, l.state.Cur.ID
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Policy.PingTimeout)
 		defer cancel()
 		answer, _ := proc.link.Ask(ctx, link.Message{Type: link.TypeGuests})
-		to <- answer.Guests
+		l.mail.Put(letter{event: Event{Kind: Told, Worker: id, Health: answer.Health}, then: func() { to <- answer.Guests }})
 	}()
 }
 

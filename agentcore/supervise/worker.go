@@ -23,7 +23,7 @@ const pauseTimeout = time.Second
 // acquire gets a process and tells it to be the share.
 func (l *loop) acquire(id int) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Policy.Acquire)
-	w := &worker{cancel: cancel, addrs: Addresses(l.share)}
+	w := &worker{cancel: cancel, addrs: Addresses(l.share), secured: isSecured(l.share)}
 	l.workers[id] = w
 	serve := l.serve()
 	lent, err := l.socks.lend(w.addrs)
@@ -82,7 +82,7 @@ func (l *loop) told(id int) func(link.Message) {
 // serve is what a process is told that is to be the share.
 func (l *loop) serve() link.Serve {
 	return link.Serve{Share: l.share, Probe: rand.Text(), Log: l.cfg.Log(l.share),
-		Records: l.cfg.Pool.launch.Records, Orphan: l.cfg.Orphan}
+		Records: l.cfg.Pool.launch.Records, Authority: l.cfg.Pool.launch.Authority, Orphan: l.cfg.Orphan}
 }
 
 // offer has a standby rehearse the share.
@@ -111,7 +111,7 @@ func (l *loop) gotSockets(id int, served *link.Serve, socks []*platform.Socket) 
 		closeAll(socks)
 		return
 	}
-	w.addrs, w.secret = Addresses(served.Share), served.Probe
+	w.addrs, w.secured, w.secret = Addresses(served.Share), isSecured(served.Share), served.Probe
 	l.socks.trim(nil)
 	for _, s := range socks {
 		l.socks[s.Addr()] = s
@@ -157,7 +157,7 @@ func (l *loop) check(id int, w, pause *worker) {
 	e := Event{Kind: Probed, Worker: id}
 	_ = failpoint.Here("probe.paused")
 	var err error
-	e.Health, err = w.proc.answers(ctx, w.addrs[0], w.secret)
+	e.Health, err = w.proc.answers(ctx, w.addrs[0], w.secured, w.secret)
 	if errors.Is(err, link.ErrClosed) {
 		return // it is dying, which is told otherwise
 	}
@@ -192,8 +192,8 @@ func (l *loop) ping(id int, w *worker) {
 // answers asks the share's real address, and the process for its health. One that
 // serves as many visitors as it may lets the question wait with the other ones:
 // that it says so on its link will do.
-func (p *Proc) answers(ctx context.Context, addr netip.AddrPort, secret string) (*link.Health, error) {
-	err := probeHTTP(ctx, addr, secret, p.nonce)
+func (p *Proc) answers(ctx context.Context, addr netip.AddrPort, secured bool, secret string) (*link.Health, error) {
+	err := probeHTTP(ctx, addr, secured, secret, p.nonce)
 	if err == nil {
 		return p.ping(ctx)
 	}

@@ -34,7 +34,11 @@ type Page struct {
 	Title  string // what is the matter, in a few words
 	Text   string // a sentence or two
 	Reload bool   // look every other second whether it has passed, and reload then
+	Links  []Link // where to go on
 }
+
+// Link is a way to go on.
+type Link struct{ Text, To string }
 
 // Write writes the page as HTML.
 func Write(w io.Writer, p Page) error {
