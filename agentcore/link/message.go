@@ -54,7 +54,9 @@ type Message struct {
 	Refusal *Refusal  `json:"refusal,omitempty"`
 	Role    *Role     `json:"role,omitempty"`
 	Guests  []Visitor `json:"guests,omitempty"`
-	Visit   *Visit    `json:"visit,omitempty"`
+	// Listen comes with ok to serve: the ports that are used besides the share's.
+	Listen []uint16 `json:"listen,omitempty"`
+	Visit  *Visit   `json:"visit,omitempty"`
 
 	// Sockets come with an answer: they belong to who asked. In what a handler
 	// returns they belong to the link, which closes them once they are sent.
@@ -209,6 +211,8 @@ type Refusal struct {
 	Sentence string `json:"sentence"`
 	// Permanent: trying again will not mend it; the configuration is at fault.
 	Permanent bool `json:"permanent,omitempty"`
+	// Listen are ports for which sockets are missing: serve again, with them.
+	Listen []uint16 `json:"listen,omitempty"`
 }
 
 // ProcessEnv is what share processes have besides their agent's environment.

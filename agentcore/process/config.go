@@ -13,11 +13,17 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // every module of stock Caddy, for what a share may ask for
 )
 
+// drainedGrace is for what is left after a drain. Zero would mean for ever.
+const drainedGrace = caddy.Duration(time.Second)
+
 // config is the stage's whole Caddy configuration: one server with one route.
 // Nothing of it touches the disk or the network besides the share itself: no
 // admin endpoint, no saved configuration; certificates and their storage only
 // where https was asked for.
 func (s *stage) config() (*caddy.Config, error) {
+	if k, ok := s.kind.(configurer); ok {
+		return k.configure(s)
+	}
 	var warnings []caddyconfig.Warning
 	handlers := append([]json.RawMessage{
 		caddyconfig.JSONModuleObject(front{Stage: s.name}, "handler", "sharetray_front", &warnings),
@@ -34,8 +40,7 @@ func (s *stage) config() (*caddy.Config, error) {
 	s.kind.tune(server)
 	tls := &caddytls.TLS{DisableOCSPStapling: true, DisableStorageCheck: true, DisableStorageClean: true}
 	app := caddyhttp.App{
-		// What is left after a drain. Zero would mean for ever.
-		GracePeriod: caddy.Duration(time.Second),
+		GracePeriod: drainedGrace,
 		Servers:     map[string]*caddyhttp.Server{"share": server},
 	}
 	off := false

@@ -45,9 +45,11 @@ func (s *stage) drain(rolled bool) {
 	// answer. It knows nothing of upgraded connections; s.active does.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if srv := s.server.Load(); srv != nil {
+	s.metMu.Lock()
+	for _, srv := range s.servers {
 		go srv.Shutdown(ctx)
 	}
+	s.metMu.Unlock()
 	s.await(nil, func() bool {
 		_, busy := s.conns.count()
 		return busy == 0 && s.active.Load() == 0

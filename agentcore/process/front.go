@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -51,31 +52,22 @@ func (f *front) Provision(ctx caddy.Context) error {
 		st.ended()
 	})
 	// Caddy keeps its http.Server to itself; the first connection shows it.
+	var known atomic.Bool
 	srv.RegisterConnContext(func(ctx context.Context, _ net.Conn) context.Context {
-		if st.server.Load() == nil {
-			hs, _ := ctx.Value(http.ServerContextKey).(*http.Server)
-			st.server.Store(hs)
+		if hs, ok := ctx.Value(http.ServerContextKey).(*http.Server); ok && !known.Swap(true) {
+			st.met(hs)
 		}
 		return ctx
 	})
+	st.sites = append(st.sites, srv)
 	return nil
 }
 
 // ServeHTTP is on the path of every request.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := f.stage
-	if probe := r.Header[link.ProbeHeader]; probe != nil {
-		if len(probe) == 1 && st.probe != "" && subtle.ConstantTimeCompare([]byte(probe[0]), []byte(st.probe)) == 1 {
-			h := w.Header()
-			h.Set(link.NonceHeader, st.nonce)
-			h.Set("Cache-Control", "no-store")
-			if st.draining.Load() || st.limits.crowded() {
-				h.Set("Connection", "close")
-			}
-			w.WriteHeader(http.StatusNoContent)
-			return nil
-		}
-		delete(r.Header, link.ProbeHeader)
+	if st.answersProbe(w, r) {
+		return nil
 	}
 	addTypes()
 	collector.visit()
@@ -103,4 +95,25 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return st.kind.explain(q, r, err)
 	}
 	return nil
+}
+
+// answersProbe answers a request of the supervisor's own. What only looks like
+// one is a request like any other.
+func (s *stage) answersProbe(w http.ResponseWriter, r *http.Request) bool {
+	probe := r.Header[link.ProbeHeader]
+	if probe == nil {
+		return false
+	}
+	if len(probe) != 1 || s.probe == "" || subtle.ConstantTimeCompare([]byte(probe[0]), []byte(s.probe)) != 1 {
+		delete(r.Header, link.ProbeHeader)
+		return false
+	}
+	h := w.Header()
+	h.Set(link.NonceHeader, s.nonce)
+	h.Set("Cache-Control", "no-store")
+	if s.draining.Load() || s.limits.crowded() {
+		h.Set("Connection", "close")
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return true
 }

@@ -45,6 +45,18 @@ type kind interface {
 	start()
 }
 
+// configurer is a kind that makes the whole of Caddy's configuration.
+type configurer interface {
+	configure(*stage) (*caddy.Config, error)
+	// wants are the ports that it needs sockets for, besides the share's own.
+	wants() []uint16
+}
+
+// linker is a kind that may know a better link than the share's address.
+type linker interface {
+	link(*stage) string
+}
+
 // provisioner is a kind that gives something to Caddy while it is set up.
 type provisioner interface {
 	provision(caddy.Context) error

@@ -208,8 +208,13 @@ func (p *process) health() link.Health {
 	if st == nil {
 		return link.Health{}
 	}
+	own := ""
+	if k, ok := st.kind.(linker); ok {
+		own = k.link(st)
+	}
 	return link.Health{
 		TargetError: st.kind.targetError(),
+		Link:        own,
 		Use:         st.use(),
 		Uptime:      time.Since(st.since),
 		Excess:      st.limits.excess(),

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -152,7 +153,7 @@ func (s *session) adopt() *link.Message {
 func (s *session) serve(m link.Message, socks []*platform.Socket) *link.Message {
 	r := s.p.serve(*m.Serve, socks)
 	if r == nil {
-		return &link.Message{Type: link.TypeOK}
+		return &link.Message{Type: link.TypeOK, Listen: s.p.listens()}
 	}
 	if !r.Permanent {
 		return &link.Message{Type: link.TypeRefuse, Refusal: r}
@@ -196,6 +197,10 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	if err != nil {
 		return permanent("%v", err)
 	}
+	if missing := missingPorts(kind, socks); len(missing) > 0 {
+		p.told = false
+		return &link.Refusal{Sentence: fmt.Sprintf("it needs the ports %v, too", missing), Listen: missing}
+	}
 	p.stages++
 	st := newStage(fmt.Sprintf("share%d", p.stages), kind)
 	st.probe, st.nonce = m.Probe, p.nonce
@@ -234,6 +239,34 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 		p.begin(m)
 	}
 	return nil
+}
+
+// missingPorts are those that a kind wants and of which there is no socket.
+func missingPorts(k kind, socks []*platform.Socket) (missing []uint16) {
+	c, ok := k.(configurer)
+	if !ok {
+		return nil
+	}
+	for _, port := range c.wants() {
+		if !slices.ContainsFunc(socks, func(s *platform.Socket) bool { return s.Addr().Port() == port }) {
+			missing = append(missing, port)
+		}
+	}
+	return missing
+}
+
+// listens are the ports that are used besides the share's own.
+func (p *process) listens() []uint16 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stage == nil {
+		return nil
+	}
+	c, ok := p.stage.kind.(configurer)
+	if !ok {
+		return nil
+	}
+	return c.wants()
 }
 
 // begin is what a stage does once visitors come in.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/process/usage"
@@ -44,7 +45,9 @@ type stage struct {
 	requests atomic.Uint64
 	active   atomic.Int64 // requests and upgraded connections in flight
 	draining atomic.Bool
-	server   atomic.Pointer[http.Server]
+	sites    []*caddyhttp.Server
+	metMu    sync.Mutex
+	servers  []*http.Server // of those that were visited
 	conns    connTable
 	moved    chan struct{} // while draining: something ended
 }
@@ -88,6 +91,13 @@ func (s *stage) use() link.Use {
 	return u
 }
 
+// met notes a server that is visited for the first time.
+func (s *stage) met(hs *http.Server) {
+	s.metMu.Lock()
+	defer s.metMu.Unlock()
+	s.servers = append(s.servers, hs)
+}
+
 func (s *stage) gates() (out []*gate) {
 	for _, ln := range s.listeners {
 		switch ln := ln.(type) {
@@ -120,8 +130,8 @@ func listenHeld(_ context.Context, _, name, port string, offset uint, _ net.List
 	if i < 0 || i >= len(lns) {
 		return nil, errors.New("no such listener")
 	}
-	if sec := v.(*stage).secured; sec.on() {
-		return secureListener{lns[i], http.HandlerFunc(sec.welcome)}, nil
+	if st := v.(*stage); st.isSecure(caddy.JoinNetworkAddress(network, name, port)) {
+		return secureListener{lns[i], http.HandlerFunc(st.greet)}, nil
 	}
 	return lns[i], nil
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,13 +61,18 @@ func (s secured) configure(cfg *caddy.Config, server *caddyhttp.Server, app *cad
 			CA: authorityID, Lifetime: caddy.Duration(5 * 24 * time.Hour), // its own is 12 hours, of an intermediate one's 7 days
 		}, "module", "internal", warnings)},
 	}}}
-	never := false
-	cfg.AppsRaw["pki"] = caddyconfig.JSON(caddypki.PKI{CAs: map[string]*caddypki.CA{authorityID: {
-		Name: "Sharetray", RootCommonName: "Sharetray on " + hostName(), IntermediateCommonName: "Sharetray", InstallTrust: &never,
-	}}}, warnings)
+	cfg.AppsRaw["pki"] = authorityApp(warnings)
 	cfg.StorageRaw = caddyconfig.JSONModuleObject(struct {
 		Root string `json:"root"`
 	}{s.authority}, "module", "file_system", warnings)
+}
+
+// authorityApp is Caddy's pki app with this computer's own authority.
+func authorityApp(warnings *[]caddyconfig.Warning) json.RawMessage {
+	never := false
+	return caddyconfig.JSON(caddypki.PKI{CAs: map[string]*caddypki.CA{authorityID: {
+		Name: "Sharetray", RootCommonName: "Sharetray on " + hostName(), IntermediateCommonName: "Sharetray", InstallTrust: &never,
+	}}}, warnings)
 }
 
 // lock keeps two processes from making an authority each, when there is none
@@ -208,6 +214,23 @@ func (w *plainAnswer) WriteHeader(status int) {
 func (w *plainAnswer) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	return w.body.Write(p)
+}
+
+// isSecure reports whether https is spoken at one of the stage's addresses.
+func (s *stage) isSecure(address string) bool {
+	for _, site := range s.sites {
+		if slices.Contains(site.Listen, address) {
+			return len(site.TLSConnPolicies) > 0
+		}
+	}
+	return false
+}
+
+// greet answers who speaks http where https is spoken.
+func (s *stage) greet(w http.ResponseWriter, r *http.Request) {
+	if !s.answersProbe(w, r) {
+		s.secured.welcome(w, r)
+	}
 }
 
 // welcome answers who speaks http: it hands out the authority's certificate, tells

@@ -3,9 +3,11 @@ package supervise
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"sharetray/agentcore/problem"
@@ -57,6 +59,43 @@ func lanAddrs() []netip.Addr {
 	}
 	return found
 }
+
+// addresses are where the share listens: at its own port, and at those that its
+// process has asked for.
+func (l *loop) addresses() []netip.AddrPort {
+	addrs := Addresses(l.share)
+	for _, port := range l.more {
+		addrs = append(addrs, atPort(l.share, port)...)
+	}
+	return addrs
+}
+
+func atPort(sh share.Share, port uint16) []netip.AddrPort {
+	sh.Port = port
+	return Addresses(sh)
+}
+
+// bindMore binds ports that a process needs besides the share's own.
+func bindMore(sh share.Share, ports []uint16) (sockets, error) {
+	bound := sockets{}
+	for _, port := range ports {
+		if err := bound.hold(atPort(sh, port)); err != nil {
+			bound.trim(nil)
+			return nil, err
+		}
+	}
+	return bound, nil
+}
+
+// gotMore takes the sockets that a process was given besides the share's own.
+func (l *loop) gotMore(ports []uint16, bound sockets) {
+	if ports != nil {
+		l.more = ports
+	}
+	maps.Copy(l.socks, bound)
+}
+
+func (s sockets) all() []*platform.Socket { return slices.Collect(maps.Values(s)) }
 
 // TryBind reports why want can't all be bound, without holding any.
 func TryBind(want []netip.AddrPort) error {

@@ -61,6 +61,8 @@ type letter struct {
 	share  *share.Share // with Declare
 	proc   *Proc        // with Serving
 	secret string       // with Serving: what its probes carry
+	more   []uint16     // with Serving: further ports on which it serves
+	bound  sockets      // of these, those that were not held yet
 	found  *Found       // with Find and Leftover
 	served *link.Serve  // with Adopted: what it had been told
 	socks  []*platform.Socket
@@ -141,6 +143,7 @@ type loop struct {
 	waiters []*waiter
 	queue   []letter // events that effects brought about at once
 	shown   shown
+	more    []uint16         // ports on which it serves besides its own
 	found   *Found           // what the event of the moment brought
 	used    map[int]link.Use // by worker, so far
 	before  link.Use         // of workers that have ended
@@ -243,6 +246,7 @@ func (l *loop) handle(m letter) {
 	case Declare:
 		l.share = *m.share
 	case Serving:
+		l.gotMore(m.more, m.bound)
 		l.gotProcess(e.Worker, m.proc, m.secret)
 	case Find, Leftover:
 		e.Worker = 0 // it gets its number from Step
@@ -354,17 +358,18 @@ func (l *loop) act(f Effect) {
 	switch f.Kind {
 	case Bind:
 		e := Event{Kind: Bound}
-		if err := l.socks.hold(Addresses(l.share)); err != nil {
+		if err := l.socks.hold(l.addresses()); err != nil {
 			e = Event{Kind: BindFailed, Reason: problem.Sentence(err), Permanent: problem.Is(err, problem.Invalid)}
 		}
 		l.queue = append(l.queue, letter{event: e})
 	case Trim:
-		l.socks.trim(Addresses(l.share))
+		l.socks.trim(l.addresses())
 		l.offer()
 		l.cfg.Pool.lookout.watch(l.Supervisor, slices.Collect(maps.Values(l.socks)))
 	case Release:
 		l.cfg.Pool.lookout.forget(l.Supervisor)
 		l.socks.release()
+		l.more = nil
 		dropped := l.cfg.Pool.drop(l.Supervisor)
 		go func() {
 			select {

@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
+	"sharetray/agentcore/problem"
 	"sharetray/platform"
 )
 
@@ -23,7 +25,7 @@ const pauseTimeout = time.Second
 // acquire gets a process and tells it to be the share.
 func (l *loop) acquire(id int) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Policy.Acquire)
-	w := &worker{cancel: cancel, addrs: Addresses(l.share), secured: isSecured(l.share)}
+	w := &worker{cancel: cancel, addrs: l.addresses(), secured: isSecured(l.share)}
 	l.workers[id] = w
 	serve := l.serve()
 	lent, err := l.socks.lend(w.addrs)
@@ -47,21 +49,32 @@ func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*pl
 	}
 	told := l.told(id)
 	proc.told.Store(&told)
+	var answer link.Message
+	var bound sockets
 	if rehearsed.covers(serve, lent) {
 		serve.Probe = rehearsed.serve.Probe
 		_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeResume})
 	} else {
-		_, err = proc.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &serve}, lent...)
+		answer, err = proc.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &serve}, lent...)
+		if refused, ok := errors.AsType[*link.Refused](err); ok && len(refused.Listen) > 0 {
+			if bound, err = bindMore(serve.Share, refused.Listen); err == nil {
+				answer, err = proc.link.Ask(ctx, link.Message{Type: link.TypeServe, Serve: &serve}, append(lent, bound.all()...)...)
+			}
+		}
 	}
 	_ = failpoint.Here("serve.told")
 	if err == nil {
-		return letter{event: Event{Kind: Serving, Worker: id, PID: proc.PID, Version: proc.Version}, proc: proc, secret: serve.Probe}
+		return letter{event: Event{Kind: Serving, Worker: id, PID: proc.PID, Version: proc.Version}, proc: proc, secret: serve.Probe,
+			more: answer.Listen, bound: bound}
 	}
+	bound.trim(nil)
 	proc.Kill()
 	<-proc.gone
 	e := Event{Kind: Refused, Worker: id, Reason: err.Error(), Permanent: proc.permanent()}
 	if refused, ok := errors.AsType[*link.Refused](err); ok {
 		e.Reason, e.Permanent = refused.Sentence, refused.Permanent
+	} else if problem.CodeOf(err) != "" && problem.Is(err, problem.Conflict) {
+		e.Reason = problem.Sentence(err)
 	} else if errors.Is(err, link.ErrClosed) {
 		e.Reason = proc.cause
 	}
@@ -87,7 +100,7 @@ func (l *loop) serve() link.Serve {
 
 // offer has a standby rehearse the share.
 func (l *loop) offer() {
-	lent, err := l.socks.lend(Addresses(l.share))
+	lent, err := l.socks.lend(l.addresses())
 	if err != nil {
 		return // the next crash waits for a process to be configured
 	}
@@ -113,8 +126,12 @@ func (l *loop) gotSockets(id int, served *link.Serve, socks []*platform.Socket) 
 	}
 	w.addrs, w.secured, w.secret = Addresses(served.Share), isSecured(served.Share), served.Probe
 	l.socks.trim(nil)
+	l.more = nil
 	for _, s := range socks {
 		l.socks[s.Addr()] = s
+		if port := s.Addr().Port(); port != served.Share.Port && !slices.Contains(l.more, port) {
+			l.more = append(l.more, port)
+		}
 	}
 }
 
