@@ -4,20 +4,18 @@ import (
 	"bytes"
 	"container/list"
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"sharetray/agentcore/password"
 )
 
 // defaultHandshake is how long a visitor has, from the first byte to the
@@ -92,7 +90,7 @@ type Throttle interface {
 type SOCKS struct {
 	*server
 	opt       SOCKSOptions
-	passwords *passwords
+	passwords *password.Checker
 
 	door    sync.Mutex
 	greeted list.List // connections (net.Conn) whose handshake is not over, the oldest first
@@ -119,7 +117,7 @@ func NewSOCKS(opt SOCKSOptions) (*SOCKS, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 		}
 	}
-	f := &SOCKS{opt: opt, passwords: newPasswords(opt.Users)}
+	f := &SOCKS{opt: opt, passwords: password.NewChecker(opt.Users)}
 	f.server = newServer(opt.Options, f.serve)
 	return f, nil
 }
@@ -272,21 +270,21 @@ func (f *SOCKS) login(ctx context.Context, c net.Conn) error {
 	if _, err := io.ReadFull(c, b[:1]); err != nil {
 		return err
 	}
-	password := b[:b[0]]
-	if _, err := io.ReadFull(c, password); err != nil {
+	secret := b[:b[0]]
+	if _, err := io.ReadFull(c, secret); err != nil {
 		return err
 	}
 	from := addrPort(c.RemoteAddr()).Addr()
-	if f.opt.Throttle != nil {
-		if err := f.opt.Throttle.Wait(ctx, from); err != nil {
-			_ = c.SetDeadline(time.Now().Add(lastWords)) // the other one may be over
-			_, _ = c.Write([]byte{authVersion, authFail})
-			return err
+	ok, err := f.passwords.Match(ctx, user, secret, func() error {
+		if f.opt.Throttle == nil {
+			return nil
 		}
-	}
-	ok, err := f.passwords.match(ctx, user, password)
-	if err != nil {
-		return err // there was no time to look: nothing is known about the password
+		return f.opt.Throttle.Wait(ctx, from)
+	})
+	if err != nil { // nothing is known about the password
+		_ = c.SetDeadline(time.Now().Add(lastWords)) // the other one may be over
+		_, _ = c.Write([]byte{authVersion, authFail})
+		return err
 	}
 	if f.opt.Throttle != nil {
 		f.opt.Throttle.Tried(from, ok)
@@ -338,59 +336,4 @@ func replyOf(err error) byte {
 		return replyHost
 	}
 	return replyFailed
-}
-
-// passwords compares passwords with bcrypt, which is slow on purpose: no more at
-// the same time than leaves processors for visitors who are in. A password that
-// was right is known again without it, by a keyed hash that is worth nothing
-// outside of this process.
-type passwords struct {
-	hashes map[string][]byte
-	nobody []byte // compared for names that don't exist, so that it takes as long
-	turns  chan struct{}
-	key    [32]byte
-
-	mu    sync.Mutex
-	right map[string][32]byte
-}
-
-func newPasswords(hashes map[string][]byte) *passwords {
-	p := &passwords{hashes: hashes, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), right: map[string][32]byte{}}
-	rand.Read(p.key[:])
-	for _, h := range hashes {
-		p.nobody = h
-	}
-	return p
-}
-
-// match reports whether it is the user's password. An error means that ctx ended
-// before it was known.
-func (p *passwords) match(ctx context.Context, user string, password []byte) (bool, error) {
-	mac := hmac.New(sha256.New, p.key[:])
-	mac.Write(password)
-	var sum [32]byte
-	mac.Sum(sum[:0])
-	p.mu.Lock()
-	known, ok := p.right[user]
-	p.mu.Unlock()
-	if ok && hmac.Equal(known[:], sum[:]) {
-		return true, nil
-	}
-	select {
-	case p.turns <- struct{}{}:
-		defer func() { <-p.turns }()
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	hash, exists := p.hashes[user]
-	if !exists {
-		hash = p.nobody
-	}
-	if bcrypt.CompareHashAndPassword(hash, password) != nil || !exists {
-		return false, nil
-	}
-	p.mu.Lock()
-	p.right[user] = sum
-	p.mu.Unlock()
-	return true, nil
 }

@@ -263,7 +263,7 @@ func TestSOCKSLogin(t *testing.T) {
 		{"guest", "too", out},
 		{"nobody", "right", out},
 		{"", "", out},
-		{"guest", "right", out}, // the throttle has had enough
+		{"guest", "other", out}, // the throttle has had enough
 	} {
 		if got := login(c.user, c.password); got != c.want {
 			t.Errorf("%d: %q", i, got)
