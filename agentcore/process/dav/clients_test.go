@@ -26,7 +26,6 @@ func TestLitmus(t *testing.T) {
 			t.Parallel()
 			d := newDrive(t, Options{Writable: true, Prefix: func(*http.Request) string { return tc.prefix }})
 			d.h.props.noAttrib = tc.memory
-			d.Config.Handler = http.StripPrefix(tc.prefix, d.h)
 			out, err := run(t, "", litmus, "--keep-going", d.URL+tc.prefix+"/")
 			if err != nil || strings.Contains(out, "FAIL") || strings.Contains(out, "WARNING") || strings.Contains(out, "SKIPPED") {
 				t.Errorf("%v\n%s", err, out)

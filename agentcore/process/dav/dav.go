@@ -372,5 +372,9 @@ func (p *patient) Close() error { return p.body.Close() }
 
 // document reads the XML in the body of r; nil when there is none.
 func document(w http.ResponseWriter, r *http.Request) (*node, error) {
-	return readXML(http.MaxBytesReader(w, r.Body, maxXML))
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxXML))
+	if err != nil {
+		return nil, err
+	}
+	return readXML(data)
 }

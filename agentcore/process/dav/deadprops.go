@@ -136,12 +136,17 @@ func (p *properties) copy(root *os.Root, from, to string) {
 	}
 }
 
-// moved tells of a rename: what is remembered here goes along. With to "" it
-// is of a removal.
+// moved tells of a rename: what is remembered here goes along, and what was
+// known of to is over. With to "" it is of a removal.
 func (p *properties) moved(from, to string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	kept := map[string][]byte{}
+	for key := range p.memory {
+		if to != "" && (key == fold(to) || below(key, to)) {
+			p.forgetLocked(key)
+		}
+	}
 	for key, data := range p.memory {
 		if key == fold(from) || below(key, from) {
 			p.forgetLocked(key)

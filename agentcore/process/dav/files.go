@@ -9,9 +9,12 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"sharetray/platform"
 )
 
 // maxCopied bounds the files and folders of one COPY.
@@ -46,13 +49,17 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request, root *os.Root, nam
 	}
 	if there != nil {
 		// A file that may not be written to is not replaced either.
-		f, err := root.OpenFile(real, os.O_WRONLY, 0)
+		f, err := root.OpenFile(real, os.O_WRONLY|platform.OpenNoWait, 0)
 		if err != nil {
 			return err
 		}
 		f.Close()
 	}
-	staged, n, err := h.receive(root, r.Body, r.ContentLength)
+	length := r.ContentLength
+	if hint, err := strconv.ParseInt(r.Header.Get("X-Expected-Entity-Length"), 10, 64); err == nil && length < 0 {
+		length = hint // Finder sends in chunks what it knows the length of
+	}
+	staged, n, err := h.receive(root, r.Body, length)
 	if err != nil {
 		return err
 	}
@@ -71,6 +78,7 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request, root *os.Root, nam
 	if err := root.Rename(staged, real); err != nil {
 		return err
 	}
+	h.props.moved(staged, real)
 	info, err := root.Lstat(real)
 	if err != nil {
 		return err
@@ -141,10 +149,10 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request, root *os.Root, 
 	if name == "." {
 		return fail(http.StatusForbidden, "The drive itself can't be removed.")
 	}
-	if d := r.Header.Get("Depth"); d != "" && d != "infinity" {
+	if d := r.Header.Get("Depth"); d != "" && !strings.EqualFold(d, "infinity") {
 		return fail(http.StatusBadRequest, "A folder is removed with all that is in it.")
 	}
-	real, info, err := h.own(root, name)
+	real, _, err := h.own(root, name)
 	if err != nil {
 		return err
 	}
@@ -167,81 +175,88 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request, root *os.Root, 
 	if failed != nil {
 		return failed
 	}
-	h.gone(name, real, info)
+	h.locks.forget(name, true)
+	h.props.moved(real, "")
 	w.WriteHeader(http.StatusNoContent)
 	h.o.Done(Event{Op: r.Method, Name: name, Request: r})
 	return nil
 }
 
-// gone forgets what is known of something that was removed.
-func (h *Handler) gone(name, real string, info fs.FileInfo) {
-	h.locks.forget(name, true)
-	h.props.moved(real, "")
-}
-
 // holdsHidden refuses to remove a folder with files that whoever asks for it
 // can't see: nobody means to lose those.
-func (h *Handler) holdsHidden(root *os.Root, real string) error {
-	info, err := root.Lstat(real)
-	if err != nil || !info.IsDir() {
+func (h *Handler) holdsHidden(root *os.Root, real string) error { return h.lookHidden(root, real, 0) }
+
+func (h *Handler) lookHidden(in *os.Root, name string, depth int) error {
+	if depth > maxDepth {
+		return fail(http.StatusForbidden, "That is nested too deeply to remove at once: remove the folders in it first.")
+	}
+	sub, names, err := openDir(in, name)
+	if sub == nil {
 		return err
 	}
-	names, err := readNames(root, real)
-	if errors.Is(err, fs.ErrPermission) {
-		return nil // it can't be emptied then, unless it is empty
-	}
-	if err != nil {
-		return err
-	}
+	defer sub.Close()
 	for _, e := range names {
 		if h.hidesElement(e) && !Apple(e) {
 			return fail(http.StatusForbidden,
 				"That folder holds hidden files, which are not shared here: remove it on the computer that shares it.")
 		}
-		if err := h.holdsHidden(root, path.Join(real, e)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := h.lookHidden(sub, e, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func readNames(root *os.Root, real string) ([]string, error) {
-	f, err := root.Open(real)
-	if err != nil {
-		return nil, err
+// openDir opens a folder, and says what is in it. Of what is none, or is gone,
+// or can't be looked into, it returns nothing.
+func openDir(in *os.Root, name string) (sub *os.Root, names []string, err error) {
+	info, err := in.Lstat(name)
+	if err == nil && !info.IsDir() {
+		return nil, nil, nil
 	}
-	defer f.Close()
-	return f.Readdirnames(-1)
+	if err == nil {
+		sub, err = in.OpenRoot(name)
+	}
+	if err == nil {
+		var dir *os.File
+		if dir, err = sub.Open("."); err == nil {
+			names, err = dir.Readdirnames(-1)
+			dir.Close()
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		err = nil
+	}
+	if len(names) == 0 && sub != nil {
+		sub.Close()
+		sub = nil
+	}
+	return sub, names, err
 }
 
 // remove removes what it can of a tree. It follows no link. A folder stays if
 // something in it does.
-func (h *Handler) remove(root *os.Root, real, name string, report func(name string, err error)) error {
-	info, err := root.Lstat(real)
-	var within error
-	if err == nil && info.IsDir() {
-		var names []string
-		names, err = readNames(root, real)
-		if errors.Is(err, fs.ErrPermission) {
-			err = nil // an empty one can be removed all the same
-		}
+func (h *Handler) remove(in *os.Root, name, full string, report func(name string, err error)) error {
+	sub, names, err := openDir(in, name)
+	if sub != nil {
 		for _, e := range names {
-			if err := h.remove(root, path.Join(real, e), path.Join(name, e), report); err != nil {
-				within = err
+			if failed := h.remove(sub, e, path.Join(full, e), report); failed != nil {
+				err = failed
 			}
 		}
-	}
-	if within != nil {
-		return within
+		sub.Close()
+		if err != nil {
+			return err // of what was reported
+		}
 	}
 	if err == nil {
-		err = root.Remove(real)
+		err = in.Remove(name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // somebody was quicker
 	}
 	if err != nil {
-		report(name, err)
+		report(full, err)
 	}
 	return err
 }
@@ -257,7 +272,7 @@ func (h *Handler) copyMove(w http.ResponseWriter, r *http.Request, root *os.Root
 		return err
 	}
 	depth, overwrite := r.Header.Get("Depth"), r.Header.Get("Overwrite")
-	if depth != "" && depth != "infinity" && (move || depth != "0") {
+	if depth != "" && !strings.EqualFold(depth, "infinity") && (move || depth != "0") {
 		return fail(http.StatusBadRequest, "The header Depth must be infinity, or 0 to copy a folder without what is in it.")
 	}
 	if overwrite != "" && !strings.EqualFold(overwrite, "T") && !strings.EqualFold(overwrite, "F") {
@@ -331,11 +346,9 @@ func (h *Handler) copyMove(w http.ResponseWriter, r *http.Request, root *os.Root
 		h.locks.forget(target, false)
 	}
 	if move {
-		h.gone(name, "", info)
-		h.props.moved(from, real)
-	} else {
-		h.props.moved(from, real) // from where it was staged
+		h.locks.forget(name, true)
 	}
+	h.props.moved(from, real)
 	if aside != "" {
 		h.discard(root, aside)
 	}

@@ -3,9 +3,13 @@ package dav
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -61,6 +65,34 @@ func fold(name string) string {
 type State interface {
 	Load() ([]byte, error)
 	Save([]byte) error
+}
+
+// StateFile is a State in a file by that name, which is private to its user.
+type StateFile string
+
+func (f StateFile) Load() ([]byte, error) {
+	data, err := os.ReadFile(string(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// Save does not wait for the disk: it is the process that may end at any time,
+// and locks that a power failure loses are locked anew.
+func (f StateFile) Save(data []byte) error {
+	temp, err := os.CreateTemp(filepath.Dir(string(f)), filepath.Base(string(f))+".*")
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(data)
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), string(f))
+	}
+	if err != nil {
+		os.Remove(temp.Name())
+	}
+	return err
 }
 
 // locks is the table of locks: bounded, and none lives long after its client.

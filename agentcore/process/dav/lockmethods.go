@@ -23,7 +23,7 @@ func (h *Handler) lock(w http.ResponseWriter, r *http.Request, root *os.Root, na
 		return h.refreshLock(w, r, root, name, life)
 	}
 	l := lock{Name: name, Tree: true, Life: life}
-	switch r.Header.Get("Depth") {
+	switch strings.ToLower(r.Header.Get("Depth")) {
 	case "", "infinity":
 	case "0":
 		l.Tree = false

@@ -42,7 +42,8 @@ func serveFolder(t *testing.T, dir string, o Options) *drive {
 		o.Root = func() *os.Root { return root }
 	}
 	h := New(o)
-	s := httptest.NewServer(h)
+	prefix := h.o.Prefix(nil)
+	s := httptest.NewServer(http.StripPrefix(prefix, h))
 	t.Cleanup(func() { s.Close(); root.Close() })
 	return &drive{t, dir, h, s}
 }

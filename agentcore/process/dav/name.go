@@ -121,47 +121,63 @@ func (h *Handler) resolve(root *os.Root, name string, last bool) (string, error)
 		return "", notExist(name)
 	}
 	todo := strings.Split(name, "/")
-	done := "."
+	done, at := ".", root // at is opened at done, so that each step costs the same
+	move := func(to *os.Root, err error) error {
+		if at != root {
+			at.Close()
+		}
+		if at = root; err == nil {
+			at = to
+		}
+		return err
+	}
+	defer func() { move(nil, nil) }()
 	for links := 0; len(todo) > 0; {
 		e := todo[0]
 		todo = todo[1:]
-		switch e {
-		case "", ".":
-			continue
-		case "..":
-			if done == "." {
-				return "", notExist(name)
-			}
-			done = path.Dir(done)
+		if e == "" || e == "." {
 			continue
 		}
 		next := path.Join(done, e)
+		if e == ".." {
+			if done == "." {
+				return "", notExist(name)
+			}
+			if done = path.Dir(done); move(root.OpenRoot(done)) != nil {
+				return "", notExist(name)
+			}
+			continue
+		}
 		if len(todo) == 0 && !last {
 			done = next
 			break
 		}
-		info, err := root.Lstat(next)
+		info, err := at.Lstat(e)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && len(todo) == 0:
 			done = next
-			continue
 		case err != nil:
 			return "", err
-		case info.Mode()&fs.ModeSymlink == 0:
-			if len(todo) > 0 && !info.IsDir() {
+		case info.Mode()&fs.ModeSymlink != 0:
+			to, err := at.Readlink(e)
+			if err != nil {
+				return "", err
+			}
+			if links++; links > 40 || filepath.IsAbs(to) {
 				return "", notExist(name)
 			}
+			todo = append(strings.Split(filepath.ToSlash(to), "/"), todo...)
+		case len(todo) == 0:
 			done = next
-			continue
+		default:
+			if !info.IsDir() {
+				return "", notExist(name)
+			}
+			if err := move(at.OpenRoot(e)); err != nil {
+				return "", err
+			}
+			done = next
 		}
-		to, err := root.Readlink(next)
-		if err != nil {
-			return "", err
-		}
-		if links++; links > 40 || filepath.IsAbs(to) {
-			return "", notExist(name)
-		}
-		todo = append(strings.Split(filepath.ToSlash(to), "/"), todo...)
 	}
 	if done != name && h.hides(done) {
 		return "", notExist(name)

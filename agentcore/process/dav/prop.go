@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -102,7 +103,7 @@ func (h *Handler) propfind(w http.ResponseWriter, r *http.Request, root *os.Root
 	if err != nil {
 		return err
 	}
-	depth := r.Header.Get("Depth")
+	depth := strings.ToLower(r.Header.Get("Depth"))
 	switch depth {
 	case "0", "1":
 	case "", "infinity":

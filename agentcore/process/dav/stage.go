@@ -23,7 +23,11 @@ func (h *Handler) stage(root *os.Root) (string, error) {
 	return privateFolder + "/" + rand.Text(), nil
 }
 
-func (h *Handler) discard(root *os.Root, staged string) { _ = root.RemoveAll(staged) }
+// discard removes what was staged, if it still is there.
+func (h *Handler) discard(root *os.Root, staged string) {
+	_ = root.RemoveAll(staged)
+	h.props.moved(staged, "")
+}
 
 // receive keeps a body where nobody sees it.
 func (h *Handler) receive(root *os.Root, body io.Reader, length int64) (staged string, n int64, err error) {

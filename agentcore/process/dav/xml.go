@@ -9,12 +9,17 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
 	nsDAV = "DAV:"
 	nsXML = "http://www.w3.org/XML/1998/namespace"
+
+	nsXMLNS = "http://www.w3.org/2000/xmlns/"
 
 	maxXML      = 1 << 20 // bytes of a request's document
 	maxXMLDepth = 64
@@ -51,8 +56,8 @@ func (n *node) child(local string) *node {
 
 // readXML reads a document; nil when the body is empty. A document type is
 // refused, and with it every entity but XML's own five.
-func readXML(r io.Reader) (*node, error) {
-	d := xml.NewDecoder(r)
+func readXML(data []byte) (*node, error) {
+	d := xml.NewDecoder(bytes.NewReader(data))
 	var root *node
 	var open []*node
 	for {
@@ -61,16 +66,15 @@ func readXML(r io.Reader) (*node, error) {
 			break
 		}
 		if err != nil {
-			var syntax *xml.SyntaxError
-			if errors.As(err, &syntax) {
-				return nil, fmt.Errorf("%w: %v", errXML, err)
-			}
-			return nil, err
+			return nil, fmt.Errorf("%w: %v", errXML, err)
 		}
 		switch t := token.(type) {
 		case xml.Directive:
 			return nil, fmt.Errorf("%w: a document type is not accepted", errXML)
 		case xml.StartElement:
+			if !wellNamed(t) {
+				return nil, fmt.Errorf("%w: a name in it is not one", errXML)
+			}
 			n := &node{name: t.Name}
 			if len(open) > 0 {
 				n.lang = open[len(open)-1].lang
@@ -105,10 +109,31 @@ func readXML(r io.Reader) (*node, error) {
 			if len(open) > 0 {
 				n := open[len(open)-1]
 				n.text = append(n.text, piece{text: string(t)})
+			} else if len(bytes.TrimSpace(t)) > 0 {
+				return nil, fmt.Errorf("%w: there is text outside of it", errXML)
 			}
 		}
 	}
 	return root, nil
+}
+
+// wellNamed looks at what the decoder lets pass, but would make what others
+// read unreadable if it were said to them again.
+func wellNamed(e xml.StartElement) bool {
+	fine := func(n xml.Name) bool {
+		first, _ := utf8.DecodeRuneInString(n.Local)
+		return (first == '_' || unicode.IsLetter(first)) && !strings.Contains(n.Local, ":")
+	}
+	if !fine(e.Name) || e.Name.Space == nsXML || e.Name.Space == nsXMLNS {
+		return false
+	}
+	for i, a := range e.Attr {
+		if !fine(a.Name) || a.Name.Space == nsXMLNS ||
+			slices.ContainsFunc(e.Attr[:i], func(b xml.Attr) bool { return a.Name == b.Name }) {
+			return false
+		}
+	}
+	return true
 }
 
 // inner is what n holds, as XML that needs no declaration from outside.
