@@ -64,6 +64,8 @@ type Handler struct {
 	props properties
 	csrf  *http.CrossOriginProtection
 
+	unlink func(in *os.Root, name string) error // tests have it fail
+
 	// commit is held from the last look at the conditions of a change until it
 	// is made, so that of two who saw the same file only one changes it.
 	commit sync.Mutex
@@ -85,7 +87,7 @@ func New(o Options) *Handler {
 	if o.Stall == 0 {
 		o.Stall = time.Minute
 	}
-	h := &Handler{o: o, csrf: http.NewCrossOriginProtection()}
+	h := &Handler{o: o, csrf: http.NewCrossOriginProtection(), unlink: (*os.Root).Remove}
 	h.locks = locks{state: o.State, now: time.Now, warn: func(what string, err error) { o.Log.Warn(what, "error", err) }}
 	return h
 }
@@ -316,6 +318,8 @@ func explain(err error) *refusal {
 		return &refusal{status: http.StatusForbidden, sentence: "The computer that shares this is not allowed to do that itself."}
 	case is(syscall.ENOSPC, syscall.EDQUOT):
 		return &refusal{status: http.StatusInsufficientStorage, sentence: "There is no room left for this: make some and try again."}
+	case is(syscall.ENOTEMPTY):
+		return &refusal{status: http.StatusConflict, sentence: "That folder is not empty, or something was just put into it: try again."}
 	case is(syscall.ENAMETOOLONG):
 		return &refusal{status: http.StatusForbidden, sentence: "That name is too long: choose a shorter one."}
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -1004,28 +1005,35 @@ func TestOtherPagesCantWrite(t *testing.T) {
 // TestWhatCantBeRemoved is told by name, and the rest is removed.
 func TestWhatCantBeRemoved(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() == 0 || runtime.GOOS == "windows" {
-		t.Skip("modes don't hold this user back") // TestRemoveTellsWhatFailed does it for all
-	}
 	d := newDrive(t, Options{Writable: true})
-	d.write("tree/locked/f", "F")
-	d.write("tree/free", "x")
-	locked := filepath.Join(d.dir, "tree", "locked")
-	if err := os.Chmod(locked, 0o555); err != nil {
-		t.Fatal(err)
+	d.h.unlink = func(in *os.Root, name string) error {
+		if path.Base(name) == "stays" {
+			return &os.PathError{Op: "unlink", Path: name, Err: syscall.EACCES}
+		}
+		return in.Remove(name)
 	}
-	defer os.Chmod(locked, 0o755)
-	a := d.want(207, "DELETE", "/tree", "")
-	if !strings.Contains(a.body, "/tree/locked/f") || !strings.Contains(a.body, "403") {
+	d.write("tree/dir/stays", "F")
+	d.write("tree/dir/goes", "x")
+	d.write("tree/goes", "x")
+	token := d.lock("/tree/dir/stays")
+	a := d.want(207, "DELETE", "/tree", "", "If: </tree/dir/stays> ("+token+")")
+	if strings.Count(a.body, "<D:href>") != 1 || !strings.Contains(a.body, "<D:href>/tree/dir/stays</D:href><D:status>HTTP/1.1 403 ") {
 		t.Errorf("answered %s", a.body)
 	}
-	d.holds("tree/locked/f", "F")
-	d.holds("tree/free", "-")
-	if err := os.WriteFile(filepath.Join(d.dir, "ro"), []byte("RO"), 0o444); err != nil {
+	d.holds("tree/dir/stays", "F")
+	d.lists("/tree/dir", "/tree/dir/", "/tree/dir/stays")
+	d.lists("/tree", "/tree/", "/tree/dir/")
+	d.want(423, "PUT", "/tree/dir/stays", "x")
+	d.want(403, "DELETE", "/tree/dir/stays", "", "If: ("+token+")")
+
+	d.write("ro", "RO")
+	if err := os.Chmod(filepath.Join(d.dir, "ro"), 0o444); err != nil {
 		t.Fatal(err)
 	}
-	d.want(403, "PUT", "/ro", "x")
-	d.holds("ro", "RO")
+	if os.Geteuid() != 0 { // nothing is read only to root
+		d.want(403, "PUT", "/ro", "x")
+		d.holds("ro", "RO")
+	}
 }
 
 // TestExplained: each error that a disk can have is a status and a sentence.

@@ -250,7 +250,7 @@ func (h *Handler) remove(in *os.Root, name, full string, report func(name string
 		}
 	}
 	if err == nil {
-		err = in.Remove(name)
+		err = h.unlink(in, name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // somebody was quicker

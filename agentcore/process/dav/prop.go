@@ -128,7 +128,9 @@ func (h *Handler) propfind(w http.ResponseWriter, r *http.Request, root *os.Root
 		})
 		if err != nil && !errors.Is(err, fs.ErrPermission) {
 			// Half a list must not look like a whole one.
-			h.o.Log.Warn("a folder could not be listed", "path", name, "error", err)
+			if r.Context().Err() == nil {
+				h.o.Log.Warn("a folder could not be listed", "path", name, "error", err)
+			}
 			panic(http.ErrAbortHandler)
 		}
 	}
