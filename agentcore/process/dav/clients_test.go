@@ -28,8 +28,7 @@ func TestLitmus(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			state := StateFile(filepath.Join(t.TempDir(), "locks"))
-			d := newDrive(t, Options{Writable: true, State: state, Prefix: func(*http.Request) string { return tc.prefix }})
-			d.h.props.noAttrib = tc.memory
+			d := newDrive(t, Options{Writable: true, State: state, Prefix: func(*http.Request) string { return tc.prefix }}, inMemory(tc.memory))
 			out, err := run(t, "", "env", "TESTS=basic copymove props locks http", litmus, "--keep-going", d.URL+tc.prefix+"/")
 			if err != nil || strings.Contains(out, "FAIL") || strings.Contains(out, "WARNING") || strings.Contains(out, "SKIPPED") {
 				t.Errorf("%v\n%s", err, out)

@@ -24,11 +24,16 @@ type ifCondition struct {
 	etag  string
 }
 
+// maxIf bounds the lists, and the conditions of each: all may have to be tried.
+const maxIf = 100
+
 func parseIf(s string) (lists []ifList, ok bool) {
 	tag := ""
 	for {
 		s = strings.TrimLeft(s, " \t")
 		switch {
+		case len(lists) > maxIf:
+			return nil, false
 		case s == "":
 			return lists, len(lists) > 0
 		case s[0] == '<':
@@ -52,7 +57,7 @@ func parseIfList(s string) (all []ifCondition, rest string, ok bool) {
 	for {
 		s = strings.TrimLeft(s, " \t")
 		switch {
-		case s == "":
+		case s == "" || len(all) > maxIf:
 			return nil, "", false
 		case s[0] == ')':
 			return all, s[1:], len(all) > 0 && !not

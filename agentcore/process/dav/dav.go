@@ -1,6 +1,10 @@
 // Package dav answers WebDAV (RFC 4918, classes 1 and 2) for a folder held as
 // an *os.Root, which nothing that it is asked can leave.
 //
+// It is not made of golang.org/x/net/webdav, which writes files in place, has
+// locks without bounds, statuses and conditions that differ from the RFC, and
+// says of itself that it is not hardened against clients.
+//
 // It does not know Caddy, what a share is, who its visitors are, nor where the
 // folder came from: all that is in Options.
 package dav
@@ -64,7 +68,11 @@ type Handler struct {
 	props properties
 	csrf  *http.CrossOriginProtection
 
-	unlink func(in *os.Root, name string) error // tests have it fail
+	swept sync.Once
+
+	// Tests have these fail.
+	unlink func(in *os.Root, name string) error
+	rename func(root *os.Root, from, to string) error
 
 	// commit is held from the last look at the conditions of a change until it
 	// is made, so that of two who saw the same file only one changes it.
@@ -87,7 +95,7 @@ func New(o Options) *Handler {
 	if o.Stall == 0 {
 		o.Stall = time.Minute
 	}
-	h := &Handler{o: o, csrf: http.NewCrossOriginProtection(), unlink: (*os.Root).Remove}
+	h := &Handler{o: o, csrf: http.NewCrossOriginProtection(), unlink: (*os.Root).Remove, rename: (*os.Root).Rename}
 	h.locks = locks{state: o.State, now: time.Now, warn: func(what string, err error) { o.Log.Warn(what, "error", err) }}
 	return h
 }

@@ -326,12 +326,13 @@ func TestPipes(t *testing.T) {
 
 func TestPutIsWholeOrNot(t *testing.T) {
 	t.Parallel()
+	var mu sync.Mutex
 	var events []Event
 	var free atomic.Uint64
 	free.Store(1 << 40)
 	d := newDrive(t, Options{Writable: true, MaxBytes: 1000, Stall: 5 * time.Second,
 		Free: func(*os.Root) (uint64, error) { return free.Load(), nil },
-		Done: func(e Event) { events = append(events, e) }})
+		Done: func(e Event) { mu.Lock(); defer mu.Unlock(); events = append(events, e) }})
 	d.write("f", "old")
 	d.write("big", "more than 10 bytes")
 	if err := os.Chmod(filepath.Join(d.dir, "f"), 0o640); err != nil {
@@ -384,6 +385,8 @@ func TestPutIsWholeOrNot(t *testing.T) {
 	d.want(201, "PUT", "/empty", "")
 	d.holds("empty", "")
 	d.tidy()
+	mu.Lock()
+	defer mu.Unlock()
 	if len(events) != 2 || events[0].Op != "PUT" || events[0].Name != "f" || events[0].Bytes != 3 || events[1].Name != "empty" {
 		t.Errorf("told %v", events)
 	}
@@ -451,6 +454,8 @@ func TestConditions(t *testing.T) {
 	d.want(412, "PUT", "/f", "2", "If: (Not ["+tag+"])")
 	d.want(412, "PUT", "/f", "2", "If: </g> (["+tag+"])")
 	d.want(400, "PUT", "/f", "2", "If: ([")
+	d.want(400, "PUT", "/f", "2", "If: "+strings.Repeat("(<a>)", maxIf+1))
+	d.want(400, "PUT", "/f", "2", "If: ("+strings.Repeat("<a>", maxIf+1)+")")
 	d.want(400, "PUT", "/f", "2", "If: ()")
 	d.want(400, "PUT", "/f", "2", "If: ")
 	d.holds("f", "1")
@@ -487,6 +492,24 @@ func TestConditions(t *testing.T) {
 		t.Errorf("%d won", won.Load())
 	}
 	d.tidy()
+}
+
+// TestETagIsCaddys: a client compares what the file server says with what we say.
+func TestETagIsCaddys(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, Options{})
+	d.write("f", strings.Repeat("x", 1234))
+	for when, want := range map[time.Time]string{
+		time.Unix(1700000000, 123456789): `"cwyvpeni7w9h-ya"`,
+		time.Unix(1, 0):                  "", // Caddy takes it for no time
+	} {
+		if err := os.Chtimes(filepath.Join(d.dir, "f"), when, when); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.do("GET", "/f", "").Header.Get("ETag"); got != want {
+			t.Errorf("%v: %s, want %s", when, got, want)
+		}
+	}
 }
 
 func TestCopyAndMove(t *testing.T) {
@@ -624,10 +647,11 @@ func TestLocks(t *testing.T) {
 // refreshed does not.
 func TestLockEnds(t *testing.T) {
 	t.Parallel()
-	d := newDrive(t, Options{Writable: true})
 	var clock atomic.Int64
 	start := time.Now()
-	d.h.locks.now = func() time.Time { return start.Add(time.Duration(clock.Load())) }
+	d := newDrive(t, Options{Writable: true}, func(h *Handler) {
+		h.locks.now = func() time.Time { return start.Add(time.Duration(clock.Load())) }
+	})
 	for header, seconds := range map[string]int{"Infinite, Second-4100000000": 3600, "Second-4100000000": 3600, "Second-60": 60,
 		"": 600, "nonsense": 600, "Second-0": 600, "Second--5": 600, "Extend, Second-30": 30} {
 		if got := lockLife(header); got != time.Duration(seconds)*time.Second {
@@ -649,9 +673,11 @@ func TestLockEnds(t *testing.T) {
 	d.want(412, "LOCK", "/f", "", "If: ("+token+")")
 	clock.Store(int64(3 * time.Minute))
 	d.want(204, "PUT", "/f", "y")
-	if n := len(d.h.locks.byToken); n != 0 {
-		t.Errorf("%d locks are remembered", n)
-	}
+	d.h.locks.do(func() {
+		if n := len(d.h.locks.byToken); n != 0 {
+			t.Errorf("%d locks are remembered", n)
+		}
+	})
 }
 
 func TestLocksAreBounded(t *testing.T) {
@@ -824,7 +850,9 @@ func TestPropfindIsBounded(t *testing.T) {
 	}{
 		"large":         {413, propBody(strings.Repeat(" ", maxXML))},
 		"deep":          {400, propBody(strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100))},
-		"many":          {413, propBody(manyProps(maxAsked + 1))},
+		"many":          {413, propBody(manyProps(maxAsked+1, "<p%d/>"))},
+		"elements":      {400, propBody(strings.Repeat("<a/>", maxXMLElements))},
+		"attributes":    {400, propBody("<a " + manyProps(100_000, `p%d="" `) + "/>")},
 		"entities":      {400, `<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;">]>` + propBody("<x>&b;</x>")},
 		"external":      {400, `<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>` + propBody("<x>&a;</x>")},
 		"no entity":     {400, propBody("<x>&unknown;</x>")},
@@ -845,10 +873,10 @@ func TestPropfindIsBounded(t *testing.T) {
 	}
 }
 
-func manyProps(n int) string {
+func manyProps(n int, format string) string {
 	var b strings.Builder
 	for i := range n {
-		fmt.Fprintf(&b, "<p%d/>", i)
+		fmt.Fprintf(&b, format, i)
 	}
 	return b.String()
 }
@@ -902,8 +930,7 @@ func TestDeadProperties(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			d := serveFolder(t, dir, Options{Writable: true})
-			d.h.props.noAttrib = memory
+			d := serveFolder(t, dir, Options{Writable: true}, inMemory(memory))
 			d.write("f", "F")
 			d.write("dir/g", "G")
 			patch := func(path, what string, status int) answer {
@@ -969,6 +996,7 @@ func TestDeadProperties(t *testing.T) {
 			if memory {
 				d.want(204, "DELETE", "/moved", "")
 				d.want(204, "DELETE", "/f", "")
+				d.Close()
 				if p := &d.h.props; p.bytes != 0 || len(p.memory) != 0 {
 					t.Errorf("%d bytes are remembered: %v", p.bytes, p.memory)
 				}
@@ -1005,13 +1033,14 @@ func TestOtherPagesCantWrite(t *testing.T) {
 // TestWhatCantBeRemoved is told by name, and the rest is removed.
 func TestWhatCantBeRemoved(t *testing.T) {
 	t.Parallel()
-	d := newDrive(t, Options{Writable: true})
-	d.h.unlink = func(in *os.Root, name string) error {
-		if path.Base(name) == "stays" {
-			return &os.PathError{Op: "unlink", Path: name, Err: syscall.EACCES}
+	d := newDrive(t, Options{Writable: true}, func(h *Handler) {
+		h.unlink = func(in *os.Root, name string) error {
+			if path.Base(name) == "stays" {
+				return &os.PathError{Op: "unlink", Path: name, Err: syscall.EACCES}
+			}
+			return in.Remove(name)
 		}
-		return in.Remove(name)
-	}
+	})
 	d.write("tree/dir/stays", "F")
 	d.write("tree/dir/goes", "x")
 	d.write("tree/goes", "x")
@@ -1034,6 +1063,85 @@ func TestWhatCantBeRemoved(t *testing.T) {
 		d.want(403, "PUT", "/ro", "x")
 		d.holds("ro", "RO")
 	}
+}
+
+// TestAnotherDisk: where one is mounted in the folder, files go there all the
+// same, whole; what can't is said, and nothing is lost.
+func TestAnotherDisk(t *testing.T) {
+	t.Parallel()
+	for name, memory := range map[string]bool{"attributes": false, "memory": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDrive(t, Options{Writable: true}, inMemory(memory), func(h *Handler) {
+				h.rename = func(root *os.Root, from, to string) error {
+					if strings.HasPrefix(from, "mnt/") != strings.HasPrefix(to, "mnt/") {
+						return &os.LinkError{Op: "rename", Old: from, New: to, Err: syscall.EXDEV}
+					}
+					return root.Rename(from, to)
+				}
+			})
+			d.write("mnt/dir/f", "F")
+			d.write("tree/f", "T")
+			d.want(201, "PUT", "/mnt/new", "N")
+			d.want(207, "PROPPATCH", "/mnt/new", `<D:propertyupdate xmlns:D="DAV:"><D:set><D:prop><x xmlns="u">kept</x></D:prop></D:set></D:propertyupdate>`)
+			d.want(204, "PUT", "/mnt/new", "N2")
+			if a := d.want(207, "PROPFIND", "/mnt/new", "", "Depth: 0"); !strings.Contains(a.body, ">kept<") {
+				t.Errorf("its properties are lost: %s", a.body)
+			}
+			d.want(201, "COPY", "/tree/f", "", "Destination: /mnt/copy")
+			d.holds("mnt/new", "N2")
+			d.holds("mnt/copy", "T")
+			d.want(502, "MOVE", "/tree", "", "Destination: /mnt/tree")
+			d.want(502, "MOVE", "/tree", "", "Destination: /mnt/dir")
+			d.want(502, "COPY", "/tree", "", "Destination: /mnt/dir")
+			d.holds("tree/f", "T")
+			d.holds("mnt/dir/f", "F")
+			d.lists("/mnt", "/mnt/", "/mnt/copy", "/mnt/dir/", "/mnt/new")
+			if left, _ := filepath.Glob(filepath.Join(d.dir, "mnt", ".*")); len(left) > 0 {
+				t.Errorf("left behind: %q", left)
+			}
+			d.tidy()
+		})
+	}
+}
+
+// TestWhatWasInTheWayIsPutBack when a folder can't be replaced after all.
+func TestWhatWasInTheWayIsPutBack(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, Options{Writable: true}, func(h *Handler) {
+		h.rename = func(root *os.Root, from, to string) error {
+			if to == "b" {
+				return &os.LinkError{Op: "rename", Old: from, New: to, Err: syscall.EACCES}
+			}
+			return root.Rename(from, to)
+		}
+	})
+	d.write("a/f", "A")
+	d.write("b/f", "B")
+	d.want(403, "MOVE", "/a", "", "Destination: /b")
+	d.want(403, "COPY", "/a", "", "Destination: /b")
+	d.holds("a/f", "A")
+	d.holds("b/f", "B")
+	d.tidy()
+}
+
+// TestSweep: what processes that died have left goes, what is being sent stays.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	d := newDrive(t, Options{Writable: true})
+	for _, left := range []string{"old", "tree/old", "young"} {
+		d.write(privateFolder+"/"+left, "half")
+	}
+	before := time.Now().Add(-2 * leftFor)
+	for _, left := range []string{"old", "tree"} {
+		if err := os.Chtimes(filepath.Join(d.dir, privateFolder, left), before, before); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.want(201, "PUT", "/f", "F")
+	d.holds(privateFolder+"/old", "-")
+	d.holds(privateFolder+"/tree/old", "-")
+	d.holds(privateFolder+"/young", "half")
 }
 
 // TestExplained: each error that a disk can have is a status and a sentence.

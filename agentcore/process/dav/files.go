@@ -2,7 +2,6 @@ package dav
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -75,7 +74,7 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request, root *os.Root, nam
 		_ = root.Chmod(staged, there.Mode().Perm())
 		h.apart(root, staged, there)
 	}
-	if err := root.Rename(staged, real); err != nil {
+	if err := h.settle(root, staged, real); err != nil {
 		return err
 	}
 	h.props.moved(staged, real)
@@ -170,6 +169,7 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request, root *os.Root, 
 		}
 	})
 	if m.buf != nil {
+		h.o.Done(Event{Op: r.Method, Name: name, Request: r}) // of some of it
 		return m.end()
 	}
 	if failed != nil {
@@ -337,7 +337,11 @@ func (h *Handler) copyMove(w http.ResponseWriter, r *http.Request, root *os.Root
 		if real, there, err = look(); err != nil {
 			return "", err
 		}
-		return h.swap(root, from, real, info, there)
+		rename := h.rename
+		if !move {
+			rename = h.settle
+		}
+		return h.swap(root, rename, from, real, info, there)
 	}()
 	if err != nil {
 		return err
@@ -359,25 +363,25 @@ func (h *Handler) copyMove(w http.ResponseWriter, r *http.Request, root *os.Root
 
 // swap renames from to real. A folder that is in the way, or that a folder is
 // to replace, is put aside first, and put back if that was in vain.
-func (h *Handler) swap(root *os.Root, from, real string, info, there fs.FileInfo) (aside string, err error) {
+func (h *Handler) swap(root *os.Root, rename func(root *os.Root, from, to string) error, from, real string, info, there fs.FileInfo) (aside string, err error) {
 	if there != nil && (there.IsDir() || info.IsDir()) {
 		if aside, err = h.stage(root); err != nil {
 			return "", err
 		}
-		if err := root.Rename(real, aside); err != nil {
-			return "", err
-		}
+		err = h.rename(root, real, aside)
 	}
-	if err := root.Rename(from, real); err != nil {
+	if err == nil {
+		if err = rename(root, from, real); err == nil {
+			return aside, nil
+		}
 		if aside != "" {
 			_ = root.Rename(aside, real)
 		}
-		if errors.Is(err, syscall.EXDEV) {
-			return "", fail(http.StatusBadGateway, "That is on another disk: copy it, then remove it here.")
-		}
-		return "", err
 	}
-	return aside, nil
+	if errors.Is(err, syscall.EXDEV) {
+		err = fail(http.StatusBadGateway, "That is on another disk than this folder is: copy the files one by one.")
+	}
+	return "", err
 }
 
 // copyTree copies a file or a folder to where nobody sees it. Links in it are
@@ -413,20 +417,9 @@ func (h *Handler) copyTree(root *os.Root, real string, deep bool) (staged string
 				return err
 			}
 		} else {
-			in, err := root.Open(real)
-			if err != nil {
-				return err
-			}
-			defer in.Close()
-			out, err := root.OpenFile(at, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
-			if err != nil {
-				return err
-			}
-			copied, err := io.Copy(out, in)
+			copied, err := h.copyFile(root, real, at, info.Mode().Perm())
 			n += copied
-			if err := errors.Join(err, out.Close()); err != nil {
-				return err
-			}
+			return err
 		}
 		h.props.copy(root, real, at)
 		return nil

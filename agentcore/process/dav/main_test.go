@@ -26,13 +26,12 @@ type drive struct {
 	*httptest.Server
 }
 
-func newDrive(t *testing.T, o Options) *drive {
+func newDrive(t *testing.T, o Options, tweaks ...func(*Handler)) *drive {
 	t.Helper()
-	dir := t.TempDir()
-	return serveFolder(t, dir, o)
+	return serveFolder(t, t.TempDir(), o, tweaks...)
 }
 
-func serveFolder(t *testing.T, dir string, o Options) *drive {
+func serveFolder(t *testing.T, dir string, o Options, tweaks ...func(*Handler)) *drive {
 	t.Helper()
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -42,11 +41,17 @@ func serveFolder(t *testing.T, dir string, o Options) *drive {
 		o.Root = func() *os.Root { return root }
 	}
 	h := New(o)
+	for _, tweak := range tweaks {
+		tweak(h)
+	}
 	prefix := h.o.Prefix(nil)
 	s := httptest.NewServer(http.StripPrefix(prefix, h))
 	t.Cleanup(func() { s.Close(); root.Close() })
 	return &drive{t, dir, h, s}
 }
+
+// inMemory pretends that the disk has no extended attributes.
+func inMemory(yes bool) func(*Handler) { return func(h *Handler) { h.props.noAttrib = yes } }
 
 type answer struct {
 	*http.Response

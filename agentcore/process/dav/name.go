@@ -108,7 +108,7 @@ func (h *Handler) hides(name string) bool {
 }
 
 func (h *Handler) hidesElement(e string) bool {
-	return private(e) || !h.o.Hidden && strings.HasPrefix(e, ".") && e != "."
+	return Private(e) || !h.o.Hidden && strings.HasPrefix(e, ".") && e != "."
 }
 
 // resolve follows the symbolic links of name and returns where it really is,

@@ -21,8 +21,12 @@ const (
 
 	nsXMLNS = "http://www.w3.org/2000/xmlns/"
 
-	maxXML      = 1 << 20 // bytes of a request's document
-	maxXMLDepth = 64
+	// Bounds of a request's document: an element takes much more memory than it
+	// has bytes.
+	maxXML           = 1 << 20
+	maxXMLDepth      = 64
+	maxXMLElements   = 10_000
+	maxXMLAttributes = 32
 )
 
 var errXML = errors.New("the XML can't be understood")
@@ -60,6 +64,7 @@ func readXML(data []byte) (*node, error) {
 	d := xml.NewDecoder(bytes.NewReader(data))
 	var root *node
 	var open []*node
+	elements := 0
 	for {
 		token, err := d.Token()
 		if err == io.EOF {
@@ -72,6 +77,9 @@ func readXML(data []byte) (*node, error) {
 		case xml.Directive:
 			return nil, fmt.Errorf("%w: a document type is not accepted", errXML)
 		case xml.StartElement:
+			if elements++; elements > maxXMLElements || len(t.Attr) > maxXMLAttributes {
+				return nil, fmt.Errorf("%w: there is too much in it", errXML)
+			}
 			if !wellNamed(t) {
 				return nil, fmt.Errorf("%w: a name in it is not one", errXML)
 			}
