@@ -472,6 +472,13 @@ func TestConditions(t *testing.T) {
 			t.Fatalf("%s once more", tag)
 		}
 		seen[tag] = true
+		d.want(201, "PUT", "/copied", "c")
+		d.want(204, "COPY", "/copied", "", "Destination: /f")
+		if tag = d.do("HEAD", "/f", "").Header.Get("ETag"); seen[tag] {
+			t.Fatalf("%s once more, by a copy", tag)
+		}
+		seen[tag] = true
+		d.want(204, "DELETE", "/copied", "")
 	}
 
 	// Of many that saw the same file, one changes it.

@@ -340,6 +340,9 @@ func (h *Handler) copyMove(w http.ResponseWriter, r *http.Request, root *os.Root
 		rename := h.rename
 		if !move {
 			rename = h.settle
+			if there != nil {
+				h.apart(root, from, there)
+			}
 		}
 		return h.swap(root, rename, from, real, info, there)
 	}()
