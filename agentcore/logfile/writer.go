@@ -226,8 +226,20 @@ const Name = "log"
 // AccessName is what the log of requests beside it is called.
 const AccessName = "access.log"
 
-// IsName reports whether a file of that name is one of such logs'.
+// What a share process keeps beside its log, so that it goes with the share: how
+// often it was downloaded, and which locks a drive's visitors have.
+const (
+	TallyName = "downloads"
+	LocksName = "locks"
+)
+
+// IsName reports whether a file of that name is one of such logs', or is kept
+// beside them.
 func IsName(name string) bool {
+	switch strings.TrimSuffix(name, ".lock") {
+	case TallyName, LocksName:
+		return true
+	}
 	rest, ok := strings.CutPrefix(name, AccessName)
 	if !ok {
 		rest, ok = strings.CutPrefix(name, Name)

@@ -2,6 +2,7 @@ package process
 
 import (
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -9,6 +10,7 @@ import (
 
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/logfile"
+	"sharetray/agentcore/process/access"
 	"sharetray/agentcore/process/usage"
 	"sharetray/assets/pages"
 )
@@ -19,10 +21,19 @@ const (
 	visitsAtOnce    = 20
 )
 
-var overPage = pages.Page{Title: "This share has ended", Text: "It was meant for a number of downloads, and they are done."}
+// answerOver answers in place of a download too many.
+func (s *stage) answerOver(w http.ResponseWriter, r *http.Request) {
+	if s.guard.Ended() != "" {
+		answerPage(w, r, access.Expired, guardPages[access.Expired])
+		return
+	}
+	answerPage(w, r, http.StatusServiceUnavailable, pages.Page{
+		Title: "Others are downloading this now", Text: "It may be downloaded a few times only, and those are under way. It goes on if one of them breaks off.", Reload: true,
+	})
+}
 
-// newBook makes the book of a share's visitors.
-func (p *process) newBook(m link.Serve) *usage.Book {
+// newBook makes the book of a stage's visitors.
+func (p *process) newBook(m link.Serve, guard *access.Guard) *usage.Book {
 	opt := usage.Options{Changed: p.targetChanged, Files: m.Share.Kind.HasFolder()}
 	some := rate.NewLimiter(visitsPerSecond, visitsAtOnce)
 	opt.Visit = func(v link.Visit) {
@@ -32,6 +43,9 @@ func (p *process) newBook(m link.Serve) *usage.Book {
 	}
 	if m.Share.AccessLog && m.Log.Path != "" {
 		opt.Log = &lateLog{log: m.Log}
+	}
+	if t := guard.Tally(); t != nil {
+		opt.Download = countDownload(t, p.targetChanged)
 	}
 	return usage.New(opt)
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,8 @@ type folder struct {
 	path   string
 	hidden bool
 	change func() // the error has changed
+	// private names, if set, are nobody's to see, hidden files shared or not.
+	private func(element string) bool
 
 	root    atomic.Pointer[os.Root]
 	checked atomic.Int64 // when it was last found in its place, monotonic
@@ -121,7 +124,7 @@ func (f *folder) targetError() string {
 
 // Open opens a name for reading, with the path separators of the system.
 func (f *folder) Open(name string) (fs.File, error) {
-	if !f.hidden && hidesIn(name) {
+	if !f.hidden && hidesIn(name) || f.isPrivate(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	root := f.root.Load()
@@ -149,10 +152,15 @@ func (f *folder) Open(name string) (fs.File, error) {
 	case info.Mode().IsRegular():
 		return openFile{file, info}, nil
 	case info.IsDir():
-		return openDir{File: file, hidden: f.hidden}, nil
+		return openDir{File: file, folder: f}, nil
 	}
 	file.Close() // a pipe or a device is nobody's download, and may never end
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// isPrivate reports whether an element of name is private.
+func (f *folder) isPrivate(name string) bool {
+	return f.private != nil && slices.ContainsFunc(strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == filepath.Separator }), f.private)
 }
 
 // leadsToHidden reports whether a symbolic link on the way of name ends at
@@ -207,17 +215,17 @@ func (f openFile) Stat() (fs.FileInfo, error) { return f.info, nil }
 // openDir is a directory whose listing leaves hidden names out.
 type openDir struct {
 	*os.File
-	hidden bool
+	folder *folder
 }
 
 func (d openDir) ReadDir(n int) ([]fs.DirEntry, error) {
 	entries, err := d.File.ReadDir(n)
-	if d.hidden {
+	if d.folder.hidden && d.folder.private == nil {
 		return entries, err
 	}
 	kept := entries[:0]
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".") {
+		if (d.folder.hidden || !strings.HasPrefix(e.Name(), ".")) && !d.folder.isPrivate(e.Name()) {
 			kept = append(kept, e)
 		}
 	}

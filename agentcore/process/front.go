@@ -81,14 +81,18 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		w.Header()["Connection"] = []string{"close"}
 	}
 	q := st.book.Begin(w, r)
-	user := ""
-	defer func() { q.End(user) }()
-	if !st.kind.admit(q, r) {
+	defer q.End()
+	in, user := st.admit(q, r)
+	if in == nil {
+		return nil
+	}
+	q.Admit(user)
+	if r = in; !st.kind.admit(q, r) {
 		return nil
 	}
 	err := next.ServeHTTP(q, r)
 	if q.Over() {
-		answerPage(q, r, http.StatusGone, overPage)
+		st.answerOver(q, r)
 		return nil
 	}
 	if err != nil {

@@ -20,6 +20,9 @@ type kindEnv struct {
 	changed func() // to be called when targetError has changed
 	log     *slog.Logger
 	via     string // names this process in what it sends upstream
+	locks   string // the file for the locks of a drive's visitors; "": none
+	// uploaded tells of a file that a visitor has added.
+	uploaded func(r *http.Request, path string, size int64)
 }
 
 // kind is what serves a share. An error of its constructor is one of the

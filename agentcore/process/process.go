@@ -215,6 +215,7 @@ func (p *process) health() link.Health {
 	return link.Health{
 		TargetError: st.kind.targetError(),
 		Link:        own,
+		Expired:     st.expired(),
 		Use:         st.use(),
 		Uptime:      time.Since(st.since),
 		Excess:      st.limits.excess(),

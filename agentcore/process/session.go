@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -12,7 +14,9 @@ import (
 
 	"sharetray/agentcore/failpoint"
 	"sharetray/agentcore/link"
+	"sharetray/agentcore/logfile"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/process/usage"
 	"sharetray/agentcore/share"
 	"sharetray/platform"
 )
@@ -193,7 +197,13 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 		return permanent("%s", problem.Sentence(err))
 	}
 	m.Share.Target = target
-	kind, err := newKind(m.Share, kindEnv{changed: p.targetChanged, log: slog.Default(), via: viaID(p.nonce)})
+	env := kindEnv{changed: p.targetChanged, log: slog.Default(), via: viaID(p.nonce)}
+	if m.Log.Path != "" {
+		env.locks = filepath.Join(filepath.Dir(m.Log.Path), logfile.LocksName)
+	}
+	var book *usage.Book
+	env.uploaded = func(r *http.Request, path string, size int64) { book.Uploaded(r, path, size) }
+	kind, err := newKind(m.Share, env)
 	if err != nil {
 		return permanent("%v", err)
 	}
@@ -205,7 +215,11 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	st := newStage(fmt.Sprintf("share%d", p.stages), kind)
 	st.probe, st.nonce = m.Probe, p.nonce
 	st.limits = newLimits(m.Share, p.targetChanged, slog.Default())
-	st.book = p.newBook(m)
+	if st.guard, err = newGuard(m); err != nil {
+		return permanent("%v", err)
+	}
+	book = p.newBook(m, st.guard)
+	st.book = book
 	for _, s := range socks {
 		ln, err := s.Listener()
 		if err != nil {
@@ -275,6 +289,7 @@ func (p *process) begin(m link.Serve) {
 		"address", addresses(p.stage.listeners), "pid", os.Getpid(), "version", p.version)
 	p.stage.limits.apply()
 	p.stage.kind.start()
+	p.tellEnd(m.Share)
 	p.order = platform.SteadyClock()
 	go p.leaveRecord(m)
 	collector.begin(p.stage)

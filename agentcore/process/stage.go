@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"sharetray/agentcore/link"
+	"sharetray/agentcore/process/access"
 	"sharetray/agentcore/process/usage"
 )
 
@@ -38,6 +39,7 @@ type stage struct {
 	listeners    []net.Listener
 	limits       *limits
 	book         *usage.Book
+	guard        *access.Guard
 	secured      secured
 	probe, nonce string
 	since        time.Time
@@ -53,7 +55,7 @@ type stage struct {
 }
 
 func newStage(name string, k kind) *stage {
-	return &stage{name: name, kind: k, limits: new(limits), book: usage.New(usage.Options{}), since: time.Now(), moved: make(chan struct{}, 1)}
+	return &stage{name: name, kind: k, limits: new(limits), book: usage.New(usage.Options{}), guard: access.New(access.Rules{}, nil), since: time.Now(), moved: make(chan struct{}, 1)}
 }
 
 // run starts Caddy on the stage, in place of what Caddy ran before.

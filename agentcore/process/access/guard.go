@@ -114,6 +114,9 @@ func (g *Guard) Admit(w http.ResponseWriter, r *http.Request) Verdict {
 	return g.byPassword(w, r, addr)
 }
 
+// Tally is what downloads are counted by; nil: they are not.
+func (g *Guard) Tally() *Tally { return g.rules.Tally }
+
 // Ended says why nobody is let in any more, in words that complete "it …"; "" if
 // that is not so.
 func (g *Guard) Ended() string {

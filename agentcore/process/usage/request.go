@@ -20,17 +20,19 @@ var errOver = errors.New("no further download is allowed")
 
 // Request is one request in the book, and its response writer.
 type Request struct {
-	inner   http.ResponseWriter
-	r       *http.Request
-	book    *Book
-	began   time.Time
-	status  int
-	in, out uint64
-	length  string // Content-Length of the answer
-	end     func(whole bool)
-	partial bool // of a file: not its end
-	failed  bool // the visitor has left, for one
-	over    bool
+	inner    http.ResponseWriter
+	r        *http.Request
+	book     *Book
+	began    time.Time
+	status   int
+	in, out  uint64
+	length   string // Content-Length of the answer
+	end      func(whole bool)
+	partial  bool // of a file: not its end
+	failed   bool // the visitor has left, for one
+	over     bool
+	admitted bool
+	user     string
 }
 
 // Header is that of the response.
@@ -122,17 +124,20 @@ func (q *Request) Over() bool {
 // Status is that of the answer; 0 is none.
 func (q *Request) Status() int { return q.status }
 
-// End is called when the request is served. user is by what name the visitor
-// came, if by any.
-func (q *Request) End(user string) {
-	b := q.book
+// Admit says that the visitor was let in, and by what name. Those that were not are
+// no visitors.
+func (q *Request) Admit(user string) { q.admitted, q.user = true, user }
+
+// End is called when the request is served.
+func (q *Request) End() {
+	b, user := q.book, q.user
 	now := time.Now()
 	whole := q.isWhole()
 	if q.end != nil {
 		q.end(whole && !q.partial)
 	}
 	addr := addrOf(q.r)
-	if first := b.note(q, addr, user, now); first {
+	if q.admitted && b.note(q, addr, user, now) {
 		b.opt.Visit(link.Visit{What: share.FirstVisit, Addr: addr, User: user, Path: short(q.r.URL.Path)})
 	}
 	if b.opt.Files && whole && q.isFile() && !q.partial {

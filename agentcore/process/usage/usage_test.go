@@ -49,7 +49,8 @@ func newScene(t *testing.T, opt Options) *scene {
 		if q.Over() {
 			http.Error(q, "over", http.StatusGone)
 		}
-		q.End("ann")
+		q.Admit("ann")
+		q.End()
 		s.ended <- struct{}{}
 	}))
 	t.Cleanup(s.Close)
@@ -221,7 +222,9 @@ func TestVisitorsAreBounded(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/"+strings.Repeat("é", 1000), nil)
 		r.RemoteAddr = fmt.Sprintf("10.0.%d.%d:1", i/250, i%250)
 		r.Header.Set("User-Agent", strings.Repeat("u", 10000))
-		b.Begin(httptest.NewRecorder(), r).End("")
+		q := b.Begin(httptest.NewRecorder(), r)
+		q.Admit("")
+		q.End()
 	}
 	vs := b.Visitors()
 	if len(vs) != maxVisitors || vs[0].Addr != "10.0.2.99" || len(vs[0].Path) > maxText+3 || len(vs[0].Agent) > maxText+3 {
