@@ -177,7 +177,7 @@ func TestIdleConnectionsDoNotHoldTheEnd(t *testing.T) {
 			start := time.Now()
 			c.askToStop()
 			c.exit()
-			if took := time.Since(start); took > limit+lastClose+500*time.Millisecond {
+			if took := time.Since(start); took > limit+lastClose+10*time.Second { // the connections would stay for two minutes
 				t.Errorf("it took %v", took)
 			}
 		})

@@ -54,7 +54,7 @@ func (p *process) removeRecord() {
 // How often a process that ends tries to empty the runtime folder: another one
 // that ends may be at it.
 const (
-	vacateTries = 5
+	vacateTries = 100
 	vacatePause = 20 * time.Millisecond
 )
 
