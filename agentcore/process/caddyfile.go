@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -41,6 +42,8 @@ type caddyfile struct {
 	host  string // by which the first server wants to be asked; "": by any
 }
 
+var errNoSite = errors.New("it has no site to serve: add one, such as \":80\" and \"file_server\" on a line each")
+
 // maxCaddyfile bounds what is read, in bytes.
 const maxCaddyfile = 4 << 20
 
@@ -54,6 +57,9 @@ func newCaddyfile(s share.Share, env kindEnv) (kind, error) {
 		return nil, fmt.Errorf("%s can't be read: %w", s.Target, cause(err))
 	case len(text) > maxCaddyfile:
 		return nil, fmt.Errorf("%s is larger than %d MiB, so it is no Caddyfile", s.Target, maxCaddyfile>>20)
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, fmt.Errorf("%s: %w", s.Target, errNoSite)
 	}
 	if filepath.Ext(s.Target) != ".json" {
 		if text, err = k.adapt(text); err != nil {
@@ -89,7 +95,7 @@ func (k *caddyfile) take(text []byte) error {
 		return fmt.Errorf("it is not Caddy's JSON: %w", err)
 	}
 	if k.cfg == nil || k.cfg.AppsRaw["http"] == nil {
-		return errors.New("it has no site to serve: add one, such as \":80 { file_server }\"")
+		return errNoSite
 	}
 	if err := caddy.StrictUnmarshalJSON(k.cfg.AppsRaw["http"], &k.http); err != nil {
 		return fmt.Errorf("its http app is not Caddy's JSON: %w", err)
@@ -100,9 +106,8 @@ func (k *caddyfile) take(text []byte) error {
 	}
 	slices.Sort(names)
 	if len(names) == 0 {
-		return errors.New("it has no site to serve: add one, such as \":80 { file_server }\"")
+		return errNoSite
 	}
-	k.first = names[0]
 	for _, name := range names {
 		for _, addr := range k.http.Servers[name].Listen {
 			ports, err := portsOf(addr)
@@ -116,6 +121,8 @@ func (k *caddyfile) take(text []byte) error {
 			}
 		}
 	}
+	// A server without a port of its own has no other way to be reached.
+	k.first = names[max(0, slices.IndexFunc(names, func(name string) bool { return len(k.ports[name]) == 0 }))]
 	return nil
 }
 
