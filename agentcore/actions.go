@@ -159,7 +159,7 @@ func (a *Agent) change(name string, changes map[string]string) error {
 			}
 		}
 	}
-	if err := supervise.TryBindPatiently(added(now, next)); err != nil {
+	if err := supervise.TryBindPatiently(next.Kind, added(now, next)); err != nil {
 		return err
 	}
 	if _, err := a.store.Update(now.Name, changes); err != nil {
@@ -383,4 +383,6 @@ func added(now, next share.Share) []netip.AddrPort {
 	})
 }
 
-func portIsFree(sh share.Share) error { return supervise.TryBind(supervise.Addresses(sh)) }
+func portIsFree(sh share.Share) error {
+	return supervise.TryBind(sh.Kind, supervise.Addresses(sh))
+}

@@ -20,7 +20,7 @@ const ordinaryRole = "as-ordinary-user"
 
 func ordinary(dir string) {
 	fmt.Println(agentcore.CheckTarget(share.Share{Kind: share.Web, Target: dir}))
-	fmt.Println(supervise.TryBind([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:81")}))
+	fmt.Println(supervise.TryBind(share.Web, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:81")}))
 }
 
 // TestOrdinaryUser: a folder that can't be read and a port that needs rights

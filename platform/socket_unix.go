@@ -18,11 +18,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Socket is a listening TCP socket that is held, not accepted on. It stays out
-// of Go's poller, so that connections which another process accepts from the
-// same socket do not wake this one.
+// Socket is a listening TCP socket, or one for UDP, that is held, not used. It
+// stays out of Go's poller, so that connections which another process accepts
+// from the same socket do not wake this one.
 type Socket struct {
 	addr netip.AddrPort
+	udp  bool
 	fd   int // what is done with it while somebody else may give it up is done under mu
 
 	mu   sync.Mutex
@@ -45,6 +46,20 @@ func Listen(addr netip.AddrPort) (*Socket, error) {
 	return HoldListener(ln.(*net.TCPListener))
 }
 
+// ListenPacket binds addr for datagrams. With port 0 the system picks one.
+func ListenPacket(addr netip.AddrPort) (*Socket, error) {
+	network := "udp4"
+	if addr.Addr().Is6() {
+		network = "udp6"
+	}
+	conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(addr))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close() // the hold remains
+	return HoldPacketConn(conn)
+}
+
 // Addr is the address the socket is bound to.
 func (s *Socket) Addr() netip.AddrPort { return s.addr }
 
@@ -54,16 +69,24 @@ func (s *Socket) Dup() (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hold the socket of %s twice: %w", s.addr, err)
 	}
-	return &Socket{addr: s.addr, fd: fd}, nil
+	return &Socket{addr: s.addr, udp: s.udp, fd: fd}, nil
 }
 
 // HoldListener returns a hold on the socket that ln accepts on.
 func HoldListener(ln *net.TCPListener) (*Socket, error) {
-	raw, err := ln.SyscallConn()
+	return hold(ln, &Socket{addr: ln.Addr().(*net.TCPAddr).AddrPort()})
+}
+
+// HoldPacketConn returns a hold on the socket of conn.
+func HoldPacketConn(conn *net.UDPConn) (*Socket, error) {
+	return hold(conn, &Socket{addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(), udp: true})
+}
+
+func hold(conn syscall.Conn, s *Socket) (*Socket, error) {
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{addr: ln.Addr().(*net.TCPAddr).AddrPort()}
 	var dupErr error
 	if err := raw.Control(func(fd uintptr) {
 		s.fd, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
@@ -105,6 +128,27 @@ func (s *Socket) Listener() (*net.TCPListener, error) {
 	}
 	return ln.(*net.TCPListener), nil
 }
+
+// PacketConn turns the socket into one to receive datagrams on, and gives up the
+// hold.
+func (s *Socket) PacketConn() (*net.UDPConn, error) {
+	s.give()
+	f := os.NewFile(uintptr(s.fd), s.addr.String())
+	defer f.Close()
+	conn, err := net.FilePacketConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("receive on the socket of %s: %w", s.addr, err)
+	}
+	udp, ok := conn.(*net.UDPConn)
+	if !ok {
+		conn.Close()
+		return nil, fmt.Errorf("the socket of %s is not for UDP", s.addr)
+	}
+	return udp, nil
+}
+
+// IsUDP reports whether the socket is for datagrams.
+func (s *Socket) IsUDP() bool { return s.udp }
 
 // frameHeader is the size of what goes before each frame: payload length and
 // number of sockets, each a big-endian uint32.
@@ -218,6 +262,8 @@ func receivedSockets(oob []byte) (socks []*Socket, err error) {
 			if sa, err := unix.Getsockname(fd); err == nil {
 				s.addr = addrPort(sa)
 			}
+			kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+			s.udp = err == nil && kind == unix.SOCK_DGRAM
 		}
 	}
 	return socks, nil

@@ -24,6 +24,20 @@ func unsupported(what string) error {
 // Listen binds addr and starts listening.
 func Listen(netip.AddrPort) (*Socket, error) { return nil, unsupported("hold a socket") }
 
+// ListenPacket binds addr for datagrams.
+func ListenPacket(netip.AddrPort) (*Socket, error) { return nil, unsupported("hold a socket") }
+
+// HoldPacketConn returns a hold on the socket of conn.
+func HoldPacketConn(*net.UDPConn) (*Socket, error) { return nil, unsupported("hold a socket") }
+
+// PacketConn turns the socket into one to receive datagrams on.
+func (s *Socket) PacketConn() (*net.UDPConn, error) {
+	return nil, unsupported("receive on a held socket")
+}
+
+// IsUDP reports whether the socket is for datagrams.
+func (s *Socket) IsUDP() bool { return false }
+
 // Addr is the address the socket is bound to.
 func (s *Socket) Addr() netip.AddrPort { return s.addr }
 

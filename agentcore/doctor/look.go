@@ -318,7 +318,7 @@ func (f *Facts) ports() {
 	for _, e := range f.Shares {
 		serves := func(p Process) bool { return isThere(p) && p.Share == e.Name }
 		if e.Err == nil && !e.Share.Paused && e.Share.Port != 0 && !slices.ContainsFunc(f.Processes, serves) {
-			f.Ports[e.Name] = supervise.TryBind(supervise.Addresses(e.Share))
+			f.Ports[e.Name] = supervise.TryBind(e.Share.Kind, supervise.Addresses(e.Share))
 		}
 	}
 }

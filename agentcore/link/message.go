@@ -7,6 +7,7 @@ package link
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"sharetray/agentcore/share"
@@ -34,6 +35,7 @@ const (
 	TypeUnhold Type = "unhold" // forget what was served with Hold, and let the sockets go
 	TypePause  Type = "pause"  // stop accepting, go on serving what is open
 	TypeResume Type = "resume" // accept again
+	TypeExpect Type = "expect" // a probe comes from Source: answer it with the nonce; for what is not HTTP
 	TypePing   Type = "ping"   // answered by a message with Health
 	TypeGuests Type = "guests" // answered by a message with Guests
 	TypeHealth Type = "health" // the answer to ping; also sent unasked when Target changes
@@ -55,8 +57,9 @@ type Message struct {
 	Role    *Role     `json:"role,omitempty"`
 	Guests  []Visitor `json:"guests,omitempty"`
 	// Listen comes with ok to serve: the ports that are used besides the share's.
-	Listen []uint16 `json:"listen,omitempty"`
-	Visit  *Visit   `json:"visit,omitempty"`
+	Listen []uint16       `json:"listen,omitempty"`
+	Source netip.AddrPort `json:"source,omitzero"`
+	Visit  *Visit         `json:"visit,omitempty"`
 
 	// Sockets come with an answer: they belong to who asked. In what a handler
 	// returns they belong to the link, which closes them once they are sent.

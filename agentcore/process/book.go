@@ -74,9 +74,7 @@ func (l *lateLog) Write(b []byte) (int, error) {
 
 // guests are the share's last visitors.
 func (p *process) guests() []link.Visitor {
-	p.mu.Lock()
-	st := p.stage
-	p.mu.Unlock()
+	st := p.serving()
 	if st == nil {
 		return nil
 	}

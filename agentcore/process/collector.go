@@ -55,7 +55,7 @@ func (c *gc) comeUp() {
 func (c *gc) begin(st *stage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stage, c.seen = st, st.requests.Load()
+	c.stage, c.seen = st, st.use().Requests
 	c.timer = time.AfterFunc(settleAfter+rand.N(settleAfter), c.look)
 }
 
@@ -81,8 +81,8 @@ func (c *gc) wake() {
 func (c *gc) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n := c.stage.requests.Load(); n != c.seen || c.stage.active.Load() > 0 {
-		c.seen = n
+	if u := c.stage.use(); u.Requests != c.seen || u.Active > 0 {
+		c.seen = u.Requests
 		c.timer.Reset(restAfter)
 		return
 	}

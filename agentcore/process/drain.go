@@ -33,6 +33,10 @@ func (s *stage) drain(rolled bool) {
 	}
 	wg.Wait()
 
+	if c, ok := s.kind.(carrier); ok {
+		c.drain()
+		return
+	}
 	duck := lameDuck
 	if rolled {
 		duck = lameDuckRolled

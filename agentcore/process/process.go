@@ -228,7 +228,7 @@ func (p *process) slogEnd(code int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stage != nil {
-		slog.Info("exiting", "code", code, "requests", p.stage.requests.Load())
+		slog.Info("exiting", "code", code, "requests", p.stage.use().Requests)
 		p.stage.book.Flush()
 	}
 }

@@ -3,7 +3,6 @@ package process
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -57,6 +56,11 @@ func (s *session) handle(m link.Message, socks []*platform.Socket) *link.Message
 		return &link.Message{Type: link.TypeOK}
 	case m.Type == link.TypeUnhold:
 		s.p.unhold()
+		return &link.Message{Type: link.TypeOK}
+	case m.Type == link.TypeExpect && m.Source.IsValid():
+		if st := s.p.serving(); st == nil || !st.probes.expect(m.Source) {
+			return refuse("no probe can come from there", false)
+		}
 		return &link.Message{Type: link.TypeOK}
 	case m.Type == link.TypeGuests:
 		h := s.p.health()
@@ -140,14 +144,11 @@ func (s *session) adopt() *link.Message {
 	if role.Duty != link.Serves {
 		return answer
 	}
-	for _, g := range p.stage.gates() {
-		sock, err := platform.HoldListener(g.ln)
-		if err != nil {
-			closeAll(answer.Sockets)
-			return refuse(fmt.Sprintf("can't give the socket away: %v", err), false)
-		}
-		answer.Sockets = append(answer.Sockets, sock)
+	held, err := p.stage.holdAll()
+	if err != nil {
+		return refuse(fmt.Sprintf("can't give the socket away: %v", err), false)
 	}
+	answer.Sockets = held
 	slog.Info("adopted by another agent")
 	return answer
 }
@@ -197,7 +198,7 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 		return permanent("%s", problem.Sentence(err))
 	}
 	m.Share.Target = target
-	env := kindEnv{changed: p.targetChanged, log: slog.Default(), via: viaID(p.nonce)}
+	env := kindEnv{changed: p.targetChanged, log: slog.Default(), via: viaID(p.nonce), probes: &expected{nonce: p.nonce}}
 	if m.Log.Path != "" {
 		env.locks = filepath.Join(filepath.Dir(m.Log.Path), logfile.LocksName)
 	}
@@ -213,14 +214,30 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	}
 	p.stages++
 	st := newStage(fmt.Sprintf("share%d", p.stages), kind)
-	st.probe, st.nonce = m.Probe, p.nonce
+	st.probe, st.nonce, st.probes = m.Probe, p.nonce, env.probes
 	st.limits = newLimits(m.Share, p.targetChanged, slog.Default())
 	if st.guard, err = newGuard(m); err != nil {
 		return permanent("%v", err)
 	}
 	book = p.newBook(m, st.guard)
 	st.book = book
+	if c, ok := kind.(carrier); ok && m.Hold {
+		c.pause() // before it begins
+	}
 	for _, s := range socks {
+		if s.IsUDP() != (m.Share.Kind == share.UDP) {
+			st.close()
+			return &link.Refusal{Sentence: "the socket is of the wrong kind"}
+		}
+		if s.IsUDP() {
+			conn, err := s.PacketConn()
+			if err != nil {
+				st.close()
+				return &link.Refusal{Sentence: fmt.Sprintf("can't use the socket: %v", err)}
+			}
+			st.packets = append(st.packets, conn)
+			continue
+		}
 		ln, err := s.Listener()
 		if err != nil {
 			st.close()
@@ -246,6 +263,9 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 		return permanent("Caddy refused the configuration: %v", err)
 	}
 	if p.stage != nil { // it was held, and Caddy has left it for the new one
+		if !p.stage.isCarrier() && st.isCarrier() {
+			_ = caddy.Stop()
+		}
 		p.stage.close()
 	}
 	p.stage, p.serves, p.held, p.paused = st, &m, m.Hold, m.Hold
@@ -286,7 +306,7 @@ func (p *process) listens() []uint16 {
 // begin is what a stage does once visitors come in.
 func (p *process) begin(m link.Serve) {
 	slog.Info("serving", "share", m.Share.Name, "kind", m.Share.Kind, "target", m.Share.Target,
-		"address", addresses(p.stage.listeners), "pid", os.Getpid(), "version", p.version)
+		"address", p.stage.listensAt(), "pid", os.Getpid(), "version", p.version)
 	p.stage.limits.apply()
 	p.stage.kind.start()
 	p.tellEnd(m.Share)
@@ -302,7 +322,9 @@ func (p *process) unhold() {
 	if !p.held || p.stopping {
 		return
 	}
-	_ = caddy.Stop()
+	if !p.stage.isCarrier() {
+		_ = caddy.Stop()
+	}
 	p.stage.close()
 	p.stage, p.serves, p.held, p.paused, p.told = nil, nil, false, false, false
 }
@@ -322,6 +344,13 @@ func (p *process) setPaused(paused bool) {
 			p.begin(*p.serves)
 		}()
 	}
+	if c, ok := p.stage.kind.(carrier); ok {
+		if paused {
+			c.pause()
+		} else {
+			c.resume()
+		}
+	}
 	for _, g := range p.stage.gates() {
 		if paused {
 			g.Pause()
@@ -334,9 +363,7 @@ func (p *process) setPaused(paused bool) {
 // checkTarget looks after the target before a ping is answered, but never
 // longer than a moment: a folder on a dead network drive may not answer at all.
 func (p *process) checkTarget() {
-	p.mu.Lock()
-	st := p.stage
-	p.mu.Unlock()
+	st := p.serving()
 	if st == nil {
 		return
 	}
@@ -365,9 +392,20 @@ func closeAll(socks []*platform.Socket) {
 	}
 }
 
-func addresses(lns []net.Listener) (out []string) {
-	for _, ln := range lns {
+// listensAt are the addresses that the stage's sockets have.
+func (s *stage) listensAt() (out []string) {
+	for _, ln := range s.listeners {
 		out = append(out, ln.Addr().String())
 	}
+	for _, conn := range s.packets {
+		out = append(out, conn.LocalAddr().String())
+	}
 	return out
+}
+
+// serving is the stage that serves, or is about to; nil is none.
+func (p *process) serving() *stage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stage
 }

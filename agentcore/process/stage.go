@@ -37,6 +37,8 @@ type stage struct {
 	name         string
 	kind         kind
 	listeners    []net.Listener
+	packets      []*net.UDPConn
+	probes       *expected
 	limits       *limits
 	book         *usage.Book
 	guard        *access.Guard
@@ -58,8 +60,13 @@ func newStage(name string, k kind) *stage {
 	return &stage{name: name, kind: k, limits: new(limits), book: usage.New(usage.Options{}), guard: access.New(access.Rules{}, nil), since: time.Now(), moved: make(chan struct{}, 1)}
 }
 
-// run starts Caddy on the stage, in place of what Caddy ran before.
+// run starts Caddy on the stage, in place of what Caddy ran before, or a kind that
+// does without.
 func (s *stage) run() error {
+	if c, ok := s.kind.(carrier); ok {
+		c.carry(s.listeners, s.packets)
+		return nil
+	}
 	cfg, err := s.config()
 	if err != nil {
 		return err
@@ -81,13 +88,22 @@ func (s *stage) run() error {
 func (s *stage) close() {
 	stages.Delete(s.name)
 	s.limits.close()
+	if c, ok := s.kind.(carrier); ok {
+		c.close()
+	}
 	for _, ln := range s.listeners {
 		ln.Close()
+	}
+	for _, conn := range s.packets {
+		conn.Close()
 	}
 }
 
 // use is how much the stage was used so far.
 func (s *stage) use() link.Use {
+	if c, ok := s.kind.(carrier); ok {
+		return c.use()
+	}
 	u := link.Use{Active: int(s.active.Load()), Requests: s.requests.Load()}
 	u.BytesIn, u.BytesOut = s.book.Bytes()
 	return u

@@ -192,7 +192,7 @@ func (l *loop) takeOver(ctx context.Context, id int, f *Found) {
 		Age: max(0, platform.SteadyClock()-role.Order)}
 	probe, cancel := context.WithTimeout(ctx, l.cfg.Policy.ProbeTimeout)
 	defer cancel()
-	e.Health, err = p.answers(probe, Addresses(role.Serve.Share)[0], isSecured(role.Serve.Share), role.Serve.Probe)
+	e.Health, err = p.answers(probe, probeAddr(role.Serve.Share), role.Serve.Probe)
 	e.OK = err == nil
 	l.mail.Put(letter{event: e, served: role.Serve, socks: answer.Sockets})
 }

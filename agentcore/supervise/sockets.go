@@ -79,7 +79,7 @@ func atPort(sh share.Share, port uint16) []netip.AddrPort {
 func bindMore(sh share.Share, ports []uint16) (sockets, error) {
 	bound := sockets{}
 	for _, port := range ports {
-		if err := bound.hold(atPort(sh, port)); err != nil {
+		if err := bound.hold(sh.Kind, atPort(sh, port)); err != nil {
 			bound.trim(nil)
 			return nil, err
 		}
@@ -98,20 +98,20 @@ func (l *loop) gotMore(ports []uint16, bound sockets) {
 func (s sockets) all() []*platform.Socket { return slices.Collect(maps.Values(s)) }
 
 // TryBind reports why want can't all be bound, without holding any.
-func TryBind(want []netip.AddrPort) error {
+func TryBind(kind share.Kind, want []netip.AddrPort) error {
 	tried := sockets{}
 	defer tried.trim(nil)
-	return tried.hold(want)
+	return tried.hold(kind, want)
 }
 
 // TryBindPatiently is TryBind that gives a process which was replaced a moment ago
 // the time to let go.
-func TryBindPatiently(want []netip.AddrPort) (err error) {
+func TryBindPatiently(kind share.Kind, want []netip.AddrPort) (err error) {
 	for try := range letGoTries {
 		if try > 0 {
 			time.Sleep(letGoPause)
 		}
-		if err = TryBind(want); !problem.Is(err, problem.Conflict) {
+		if err = TryBind(kind, want); !problem.Is(err, problem.Conflict) {
 			break
 		}
 	}
@@ -123,13 +123,17 @@ type sockets map[netip.AddrPort]*platform.Socket
 
 // hold binds those of want that are not held yet. IPv6 is left out where this
 // computer has none. On an error nothing has changed.
-func (s sockets) hold(want []netip.AddrPort) error {
+func (s sockets) hold(kind share.Kind, want []netip.AddrPort) error {
+	listen := platform.Listen
+	if kind == share.UDP {
+		listen = platform.ListenPacket
+	}
 	var fresh []*platform.Socket
 	for _, addr := range want {
 		if s[addr] != nil {
 			continue
 		}
-		sock, err := platform.Listen(addr)
+		sock, err := listen(addr)
 		if err != nil && addr.Addr().Is6() && platform.IsNoSuchAddr(err) {
 			continue
 		}
@@ -165,6 +169,9 @@ func (s sockets) trim(want []netip.AddrPort) {
 // who is there already, and nobody else.
 func (s sockets) release() {
 	for _, sock := range s {
+		if sock.IsUDP() {
+			continue
+		}
 		_ = sock.StopNew() // a system that can't resets who comes at the last instant
 	}
 	s.trim(nil)

@@ -152,15 +152,13 @@ type loop struct {
 
 // worker is a share process as the loop handles it.
 type worker struct {
-	proc    *Proc // nil until it serves
-	cancel  context.CancelFunc
-	ending  bool // asked to quit before there was a process
-	addrs   []netip.AddrPort
-	secured bool // https is spoken there
-	secret  string
+	proc   *Proc // nil until it serves
+	cancel context.CancelFunc
+	ending bool // asked to quit before there was a process
+	addrs  []netip.AddrPort
+	probe  address
+	secret string
 }
-
-func isSecured(sh share.Share) bool { return sh.TLS == share.LocalTLS || sh.TLS == share.OwnTLS }
 
 type timerKey struct {
 	due    Kind
@@ -358,7 +356,7 @@ func (l *loop) act(f Effect) {
 	switch f.Kind {
 	case Bind:
 		e := Event{Kind: Bound}
-		if err := l.socks.hold(l.addresses()); err != nil {
+		if err := l.socks.hold(l.share.Kind, l.addresses()); err != nil {
 			e = Event{Kind: BindFailed, Reason: problem.Sentence(err), Permanent: problem.Is(err, problem.Invalid)}
 		}
 		l.queue = append(l.queue, letter{event: e})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -25,7 +24,7 @@ const pauseTimeout = time.Second
 // acquire gets a process and tells it to be the share.
 func (l *loop) acquire(id int) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Policy.Acquire)
-	w := &worker{cancel: cancel, addrs: l.addresses(), secured: isSecured(l.share)}
+	w := &worker{cancel: cancel, addrs: l.addresses(), probe: probeAddr(l.share)}
 	l.workers[id] = w
 	serve := l.serve()
 	lent, err := l.socks.lend(w.addrs)
@@ -124,7 +123,7 @@ func (l *loop) gotSockets(id int, served *link.Serve, socks []*platform.Socket) 
 		closeAll(socks)
 		return
 	}
-	w.addrs, w.secured, w.secret = Addresses(served.Share), isSecured(served.Share), served.Probe
+	w.addrs, w.probe, w.secret = Addresses(served.Share), probeAddr(served.Share), served.Probe
 	l.socks.trim(nil)
 	l.more = nil
 	for _, s := range socks {
@@ -174,7 +173,7 @@ func (l *loop) check(id int, w, pause *worker) {
 	e := Event{Kind: Probed, Worker: id}
 	_ = failpoint.Here("probe.paused")
 	var err error
-	e.Health, err = w.proc.answers(ctx, w.addrs[0], w.secured, w.secret)
+	e.Health, err = w.proc.answers(ctx, w.probe, w.secret)
 	if errors.Is(err, link.ErrClosed) {
 		return // it is dying, which is told otherwise
 	}
@@ -209,8 +208,8 @@ func (l *loop) ping(id int, w *worker) {
 // answers asks the share's real address, and the process for its health. One that
 // serves as many visitors as it may lets the question wait with the other ones:
 // that it says so on its link will do.
-func (p *Proc) answers(ctx context.Context, addr netip.AddrPort, secured bool, secret string) (*link.Health, error) {
-	err := probeHTTP(ctx, addr, secured, secret, p.nonce)
+func (p *Proc) answers(ctx context.Context, addr address, secret string) (*link.Health, error) {
+	err := p.probe(ctx, addr, secret)
 	if err == nil {
 		return p.ping(ctx)
 	}

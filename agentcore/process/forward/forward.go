@@ -30,7 +30,8 @@ const waitingRoom = 128
 const probeTimeout = 2 * time.Second
 
 // Probe reports whether the connection or datagram from remote is a probe of
-// the supervisor, and what to answer. It is asked about each, and must be quick
+// the supervisor, and what to answer: to a datagram, nothing if the answer is
+// empty. It is asked about each, and must be quick
 // and safe to call from several goroutines. A probe is no visitor: it is
 // answered when every connection is in use, too, and counted nowhere.
 type Probe func(remote netip.AddrPort) (answer []byte, ok bool)

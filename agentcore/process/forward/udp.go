@@ -201,6 +201,10 @@ func (f *UDP) next(p *udpPort, buf []byte) error {
 // arrived hands on a visitor's datagram.
 func (f *UDP) arrived(p *udpPort, from netip.AddrPort, b []byte) {
 	if answer, ok := f.opt.Probe(from); ok {
+		if len(answer) == 0 {
+			f.denied.Add(1)
+			return
+		}
 		_, _ = p.WriteToUDPAddrPort(answer, from)
 		return
 	}
