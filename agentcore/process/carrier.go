@@ -48,6 +48,7 @@ type expected struct {
 
 // expect notes that a probe will come from an address.
 func (e *expected) expect(from netip.AddrPort) bool {
+	from = plainAddr(from)
 	if !from.Addr().IsLoopback() {
 		return false
 	}
