@@ -69,12 +69,11 @@ func (o *output) take(b []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.limit.AllowN(time.Now(), len(b)) {
-		if o.lost > 0 {
-			fmt.Fprintf(o.to, "\n… %d bytes that the program printed were dropped: it prints too much\n", o.lost)
-			o.lost = 0
-		}
 		_, _ = o.to.Write(b) // a log never stands in the way
 	} else {
+		if o.lost == 0 {
+			time.AfterFunc(time.Second, o.tellLost)
+		}
 		o.lost += int64(len(b))
 	}
 	for len(b) > 0 {
@@ -92,6 +91,14 @@ func (o *output) take(b []byte) {
 		}
 		b = rest
 	}
+}
+
+// tellLost says how much was dropped in the last second.
+func (o *output) tellLost() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	fmt.Fprintf(o.to, "\n… %d bytes that the program printed were dropped: it prints too much\n", o.lost)
+	o.lost = 0
 }
 
 // look looks for what is waited for in the line so far, whole or not: a prompt has
