@@ -35,4 +35,3 @@ func StopProgram(pid int, others []int, force bool) error {
 
 // GroupLives reports whether there is a process in the group of a program.
 func GroupLives(pid int) bool { return !errors.Is(unix.Kill(-pid, 0), unix.ESRCH) }
-
