@@ -70,6 +70,7 @@ type Agent struct {
 	pool    *supervise.Pool
 	mail    *mailbox.Box[func(*set)]
 	scribe  *scribe
+	crier   *crier
 
 	launch    supervise.Launch
 	left      atomic.Bool // its share processes are another agent's
@@ -149,6 +150,7 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 	_ = failpoint.Here("start.surveyed")
 	a.pool = supervise.NewPool(ctx, a.launch, settings.Standby, opt.Log)
 	a.scribe = newScribe(a)
+	a.startCrier(ctx)
 	go a.run()
 	if err := a.reload(); err != nil {
 		a.Quit()

@@ -18,6 +18,7 @@ type set struct {
 	subscribers []chan Event
 	quitting    bool
 	left        bool
+	announced   bool // something is
 }
 
 // member is one share in the set.
@@ -31,6 +32,8 @@ type member struct {
 	gone       bool // its supervisor has ended; of a declared share, because the agent does
 	supervisor *supervise.Supervisor
 	last       supervise.Report
+	heard      share.Share // of the last report
+	crier      *crier
 	forgotten  chan struct{} // closed when it was removed, and nothing is left of it
 }
 
@@ -114,7 +117,7 @@ func (s *set) reconcile(entries []store.Entry) {
 }
 
 func (s *set) add(e store.Entry) *member {
-	m := &member{name: e.Name, declared: true, forgotten: make(chan struct{})}
+	m := &member{name: e.Name, declared: true, crier: s.agent.crier, forgotten: make(chan struct{})}
 	m.last = supervise.Report{State: supervise.New(time.Now())}
 	m.supervisor = supervise.NewSupervisor(supervise.Config{
 		Policy: s.agent.settings.Policy, Pool: s.agent.pool, Log: s.agent.logOf, Orphan: s.agent.orphan,
@@ -154,7 +157,12 @@ func (s *set) hear(m *member, r supervise.Report) {
 	for _, e := range happened(m.last.State, r, now) {
 		s.agent.scribe.remember(m.name, e)
 	}
+	before := m.last.State.Phase
 	m.last = r
+	if isUp(before) != isUp(r.State.Phase) || r.Share != m.heard {
+		m.heard = r.Share
+		s.announce()
+	}
 	if r.Visit != nil {
 		s.publish(Event{Type: EventType(r.Visit.What), Time: now, Share: m.status(), Visit: r.Visit})
 		return

@@ -2,7 +2,7 @@ package agentcore
 
 import (
 	"net/netip"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -82,7 +82,7 @@ func (m *member) status() Status {
 	if m.known {
 		st.Kind, st.Target, st.Reach, st.Port = m.share.Kind, m.share.Target, m.share.Reach, m.share.Port
 		st.Paused, st.Notify, st.StopGrace = m.share.Paused, m.share.Notify, m.share.StopGrace.String()
-		st.URLs = links(m.share, m.last.State.Link)
+		st.URLs = links(m.share, m.last.State.Link, m.host())
 		st.NotifyOf = m.share.NotifyOf.Values()
 		st.Networks = m.share.Networks.Values()
 		for _, u := range m.share.Users.Values() {
@@ -97,10 +97,14 @@ func (m *member) status() Status {
 	return st
 }
 
-// links returns the URLs of a share, the one to give away first. own is a link
-// that the target has made itself.
-func links(sh share.Share, own string) []string {
+// links returns the URLs of a share, the best one to give away first. own is a link
+// that the target has made itself; host is this computer's name in its networks, if
+// it is answered for.
+func links(sh share.Share, own, host string) []string {
 	urls := []string{}
+	if own != "" {
+		urls = append(urls, own)
+	}
 	if sh.Port == 0 {
 		return urls
 	}
@@ -111,21 +115,20 @@ func links(sh share.Share, own string) []string {
 	case sh.Secret != "":
 		path = "/s/" + sh.Secret + "/"
 	}
+	var here []string
 	for _, a := range supervise.Addresses(sh) {
-		if a.Addr() == netip.IPv6Loopback() {
-			continue // the same computer as 127.0.0.1, and harder to read
-		}
-		u := scheme + "://" + a.String() + path
-		if a.Addr().IsLoopback() {
+		switch u := scheme + "://" + a.String() + path; {
+		case a.Addr() == netip.IPv6Loopback(): // the same computer as 127.0.0.1, and harder to read
+		case a.Addr().IsLoopback():
+			here = append(here, u)
+		default:
 			urls = append(urls, u)
-		} else {
-			urls = slices.Insert(urls, max(len(urls)-1, 0), u)
 		}
 	}
-	if own != "" {
-		urls = slices.Insert(urls, 0, own)
+	if sh.Reach == share.LAN && host != "" {
+		urls = append(urls, scheme+"://"+host+":"+strconv.Itoa(int(sh.Port))+path)
 	}
-	return urls
+	return append(urls, here...)
 }
 
 func scheme(sh share.Share) string {

@@ -4,18 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"time"
 
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/reach"
 	"sharetray/agentcore/share"
 	"sharetray/platform"
 )
 
-// Addresses are where a share listens, the one to probe first. A share that is
+// Addresses are where a share listens: the one to probe first, then those of this
+// computer alone, then the best ones to give away. A share that is
 // reached from the network listens on each of this computer's addresses, not on
 // the wildcard: so a change of reach only adds sockets or gives some up, and
 // those that stay never refuse anybody.
@@ -25,39 +26,11 @@ func Addresses(sh share.Share) []netip.AddrPort {
 		netip.AddrPortFrom(netip.IPv6Loopback(), sh.Port),
 	}
 	if sh.Reach == share.LAN {
-		for _, ip := range lanAddrs() {
-			addrs = append(addrs, netip.AddrPortFrom(ip, sh.Port))
+		for _, a := range reach.Addrs() {
+			addrs = append(addrs, netip.AddrPortFrom(a.Addr, sh.Port))
 		}
 	}
 	return addrs
-}
-
-// lanAddrs returns the addresses by which other devices can reach this computer:
-// those of interfaces that are up, without loopback and IPv6's link-local ones
-// (whose zone no link can carry).
-func lanAddrs() []netip.Addr {
-	var found []netip.Addr
-	ifis, err := net.Interfaces()
-	if err != nil {
-		return nil
-	}
-	for _, ifi := range ifis {
-		if ifi.Flags&net.FlagUp == 0 || ifi.Flags&net.FlagLoopback != 0 {
-			continue
-		}
-		addrs, err := ifi.Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addrs {
-			if ipnet, ok := a.(*net.IPNet); ok {
-				if ip, ok := netip.AddrFromSlice(ipnet.IP); ok && !ip.IsLinkLocalUnicast() {
-					found = append(found, ip.Unmap())
-				}
-			}
-		}
-	}
-	return found
 }
 
 // addresses are where the share listens: at its own port, and at those that its
