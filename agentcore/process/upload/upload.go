@@ -116,7 +116,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusServiceUnavailable, "Too many files are being added right now: try again in a moment.")
 	}
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &patient{r.Body, http.NewResponseController(w), h.o.Stall}
+		r.Body = &patient{ReadCloser: r.Body, control: http.NewResponseController(w), stall: h.o.Stall}
 	}
 	id := r.URL.Query().Get(Query)
 	switch {
@@ -328,6 +328,27 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Connection", "close")
 	h.answer(w, r, status, sentence)
+	linger(w, r)
+}
+
+// How much of a refused body is still taken, and for how long: a connection that is
+// closed while something comes is reset, and who sends may never hear why.
+const (
+	lingerBytes = 16 << 20
+	lingerTime  = 3 * time.Second
+)
+
+// linger lets whoever still sends hear the answer. Who waits to be told to send is
+// not.
+func linger(w http.ResponseWriter, r *http.Request) {
+	p, ok := r.Body.(*patient)
+	if !ok || r.Header.Get("Expect") != "" && !p.begun {
+		return
+	}
+	control := http.NewResponseController(w)
+	_ = control.Flush()
+	_ = control.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, p.ReadCloser, lingerBytes)
 }
 
 func broken(err error) error {
@@ -345,9 +366,11 @@ type patient struct {
 	io.ReadCloser
 	control *http.ResponseController
 	stall   time.Duration
+	begun   bool // something was read of it, or asked for
 }
 
 func (p *patient) Read(b []byte) (int, error) {
+	p.begun = true
 	_ = p.control.SetReadDeadline(time.Now().Add(p.stall))
 	n, err := p.ReadCloser.Read(b)
 	if err == io.EOF {

@@ -276,7 +276,7 @@ func TestNoRoom(t *testing.T) {
 		return len(p), nil
 	}))
 	free.Store(1 << 40)
-	if status, said, _ := in.ask("PUT", "/b", io.LimitReader(body, 64<<20)); status != 507 {
+	if status, said, _ := in.ask("PUT", "/b", io.LimitReader(body, 24<<20)); status != 507 {
 		t.Errorf("%d %s", status, said)
 	}
 	in.clean()
