@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -19,9 +20,10 @@ var kinds = map[share.Kind]func(share.Share, kindEnv) (kind, error){}
 type kindEnv struct {
 	changed func() // to be called when targetError has changed
 	log     *slog.Logger
-	via     string    // names this process in what it sends upstream
-	locks   string    // the file for the locks of a drive's visitors; "": none
-	probes  *expected // announces probes that are no requests
+	via     string           // names this process in what it sends upstream
+	locks   string           // the file for the locks of a drive's visitors; "": none
+	probes  *expected        // announces probes that are no requests
+	came    func(netip.Addr) // tells of a visitor who makes no requests
 	// uploaded tells of a file that a visitor has added.
 	uploaded func(r *http.Request, path string, size int64)
 }

@@ -65,7 +65,7 @@ func newStage(name string, k kind) *stage {
 func (s *stage) run() error {
 	if c, ok := s.kind.(carrier); ok {
 		c.carry(s.listeners, s.packets)
-		return nil
+		return caddy.Stop() // what it ran before: to warm up, or a share that was held
 	}
 	cfg, err := s.config()
 	if err != nil {
