@@ -346,6 +346,35 @@ func TestPortHangs(t *testing.T) {
 	}
 }
 
+// TestPortFull: who comes when all connections are in use waits, and the process,
+// which can't be asked at its address then, is not taken for one that hangs.
+func TestPortFull(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, strings.Replace(quickSettings, `probe_timeout = "5s"`, `probe_timeout = "500ms"`, 1))
+	st, addr := r.port("tcp", echoServer(t), "connections", "1")
+	c := r.talk(addr)
+	r.mustSay(c, "hello")
+	full := r.until("tcp", "full", func(s agentcore.Status) bool { return s.Trouble == supervise.LimitTrouble })
+	if !strings.Contains(full.LastError, "connection is in use") {
+		t.Errorf("%q", full.LastError)
+	}
+	waits := r.talk(addr)
+	heard := make(chan error, 1)
+	go func() { heard <- waits.say("who waits") }()
+	for probed := time.Now().Add(2 * time.Second); time.Now().Before(probed); { // several times
+		r.mustSay(c, "still")
+	}
+	c.Close()
+	if err := <-heard; err != nil {
+		t.Error(err)
+	}
+	waits.Close()
+	ready := r.untilState("tcp", supervise.Ready)
+	if ready.PID != st.PID || ready.Restarts != 0 || ready.Requests != 2 {
+		t.Errorf("%+v", ready)
+	}
+}
+
 // TestPortTarget: that the target is down is said, and that it is back.
 func TestPortTarget(t *testing.T) {
 	t.Parallel()

@@ -109,7 +109,11 @@ func newCarried(s share.Share, env kindEnv) (*carried, error) {
 	}
 	k := &carried{changed: env.changed, probe: env.probes.probe, visited: make(chan struct{}, 1), done: make(chan struct{})}
 	k.door.Admit = func(from netip.AddrPort) bool {
-		return networks.Allow(from.Addr()) && !s.Expires.Passed(time.Now())
+		if !networks.Allow(from.Addr()) || s.Expires.Passed(time.Now()) {
+			return false
+		}
+		collector.visit()
+		return true
 	}
 	k.door.Came = func(from netip.AddrPort) {
 		k.came()
@@ -137,7 +141,6 @@ func (k *carried) carry(lns []net.Listener, packets []*net.UDPConn) {
 
 // came notes that somebody has come.
 func (k *carried) came() {
-	collector.visit()
 	if k.watch != nil {
 		k.watch.used()
 	}

@@ -65,7 +65,8 @@ func newStage(name string, k kind) *stage {
 func (s *stage) run() error {
 	if c, ok := s.kind.(carrier); ok {
 		c.carry(s.listeners, s.packets)
-		return caddy.Stop() // what it ran before: to warm up, or a share that was held
+		_ = caddy.Stop() // what it ran before: to warm up, or a share that was held
+		return nil
 	}
 	cfg, err := s.config()
 	if err != nil {

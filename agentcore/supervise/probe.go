@@ -49,10 +49,13 @@ func speechOf(sh share.Share) speech {
 // probeAddr is the address at which a share is probed.
 func probeAddr(sh share.Share) address { return address{Addresses(sh)[0], speechOf(sh)} }
 
+// isAnnounced reports whether a probe there has to be announced to the process, as
+// it can't say itself what it is.
+func (a address) isAnnounced() bool { return a.speaks == speaksTCP || a.speaks == speaksUDP }
+
 // probe makes sure that visitors who come to addr are this very process's.
 func (p *Proc) probe(ctx context.Context, addr address, secret string) error {
-	switch addr.speaks {
-	case speaksHTTP, speaksHTTPS:
+	if !addr.isAnnounced() {
 		return probeHTTP(ctx, addr.AddrPort, addr.speaks == speaksHTTPS, secret, p.nonce)
 	}
 	return again(ctx, addr.AddrPort, func() error { return p.probeAnnounced(ctx, addr) })
