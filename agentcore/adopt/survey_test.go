@@ -254,7 +254,7 @@ func (s *survivor) download() (rest func() error) {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { conn.Close() })
-	fmt.Fprint(conn, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
+	fmt.Fprint(conn, "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		s.t.Fatal(err)

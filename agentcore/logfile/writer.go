@@ -227,17 +227,19 @@ const Name = "log"
 const AccessName = "access.log"
 
 // What a share process keeps beside its log, so that it goes with the share: how
-// often it was downloaded, and which locks a drive's visitors have.
+// often it was downloaded, which locks a drive's visitors have, and which files
+// visitors have added.
 const (
-	TallyName = "downloads"
-	LocksName = "locks"
+	TallyName    = "downloads"
+	LocksName    = "locks"
+	ReceivedName = "received"
 )
 
 // IsName reports whether a file of that name is one of such logs', or is kept
 // beside them.
 func IsName(name string) bool {
 	switch strings.TrimSuffix(name, ".lock") {
-	case TallyName, LocksName:
+	case TallyName, LocksName, ReceivedName:
 		return true
 	}
 	rest, ok := strings.CutPrefix(name, AccessName)

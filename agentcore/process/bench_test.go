@@ -46,7 +46,7 @@ func BenchmarkServe(b *testing.B) {
 						b.Error(err)
 					}
 					defer conn.Close()
-					fmt.Fprint(conn, "GET /a.txt HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+					fmt.Fprint(conn, "GET /a.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 					_, _ = bufio.NewReader(conn).ReadString('\n')
 					done <- time.Since(start)
 				}()
@@ -111,7 +111,7 @@ func BenchmarkFiles(b *testing.B) {
 // load asks b.N times, over 8 connections that are kept alive.
 func load(b *testing.B, addr, file string) {
 	const clients = 8
-	request := []byte("GET /" + file + " HTTP/1.1\r\nHost: h\r\n\r\n")
+	request := []byte("GET /" + file + " HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	jobs := make(chan struct{})
 	var wg sync.WaitGroup
 	var size int64

@@ -37,7 +37,7 @@ func TestStopUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	fmt.Fprint(slow, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
+	fmt.Fprint(slow, "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	download, err := http.ReadResponse(bufio.NewReader(slow), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func TestStopUnderLoad(t *testing.T) {
 				}
 				made := before && !stopping.Load()
 				_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
-				fmt.Fprint(conn, "GET /small HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+				fmt.Fprint(conn, "GET /small HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				var b []byte
 				if err == nil {
@@ -82,7 +82,7 @@ func TestStopUnderLoad(t *testing.T) {
 			_ = conn.SetDeadline(time.Now().Add(patience))
 			r := bufio.NewReader(conn)
 			for {
-				fmt.Fprint(conn, "GET /small HTTP/1.1\r\nHost: h\r\n\r\n")
+				fmt.Fprint(conn, "GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n")
 				resp, err := http.ReadResponse(r, nil)
 				var b []byte
 				if err == nil {
@@ -137,7 +137,7 @@ func TestQueuedConnectionsAreAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		fmt.Fprint(conn, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+		fmt.Fprint(conn, "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		conns = append(conns, conn)
 	}
 	c.askToStop()
@@ -163,7 +163,7 @@ func TestIdleConnectionsDoNotHoldTheEnd(t *testing.T) {
 				}
 				defer conn.Close()
 				if i%2 == 0 { // the others have not said anything yet
-					fmt.Fprint(conn, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+					fmt.Fprint(conn, "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n")
 					if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
 						t.Fatal(err)
 					}
@@ -200,7 +200,7 @@ func TestRolledLeavesTheQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer waits.Close()
-	fmt.Fprint(waits, "GET / HTTP/1.1\r\nHost: h\r\n"+link.ProbeHeader+": new\r\n\r\n")
+	fmt.Fprint(waits, "GET / HTTP/1.1\r\nHost: localhost\r\n"+link.ProbeHeader+": new\r\n\r\n")
 	old.askToStop()
 	old.exit()
 	next := startChild(t)
@@ -259,7 +259,7 @@ func refusedSoon(c *child) bool {
 			return true
 		}
 		_ = conn.SetDeadline(time.Now().Add(200 * time.Millisecond))
-		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: h\r\n"+link.ProbeHeader+": "+c.probe+"\r\n\r\n")
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n"+link.ProbeHeader+": "+c.probe+"\r\n\r\n")
 		_, err = http.ReadResponse(bufio.NewReader(conn), nil)
 		conn.Close()
 		if err != nil {

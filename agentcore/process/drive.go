@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"sharetray/agentcore/process/dav"
+	"sharetray/agentcore/process/intake"
 	"sharetray/agentcore/share"
 )
 
@@ -24,7 +25,7 @@ type drive struct {
 
 func newDrive(s share.Share, env kindEnv) (kind, error) {
 	k := &drive{web: &web{folder: newFolder(s.Target, s.HiddenFiles, env.changed), listing: s.Listing}, writable: s.Writable}
-	k.folder.private = dav.Private
+	k.folder.private = intake.Private
 	opt := dav.Options{
 		Root:     func() *os.Root { return k.folder.root.Load() },
 		Writable: s.Writable, Hidden: s.HiddenFiles, MaxBytes: int64(s.MaxUpload), Reserve: int64(s.KeepFree),

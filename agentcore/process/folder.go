@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,6 +35,8 @@ type folder struct {
 	change func() // the error has changed
 	// private names, if set, are nobody's to see, hidden files shared or not.
 	private func(element string) bool
+	// withheld files, if set, are not there for visitors.
+	withheld func(name string, info fs.FileInfo) bool
 
 	root    atomic.Pointer[os.Root]
 	checked atomic.Int64 // when it was last found in its place, monotonic
@@ -149,10 +152,12 @@ func (f *folder) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	switch {
+	case info.Mode().IsRegular() && f.withheld != nil && f.withheld(filepath.ToSlash(name), info):
+		// Nobody's to see but its owner's.
 	case info.Mode().IsRegular():
 		return openFile{file, info}, nil
 	case info.IsDir():
-		return openDir{File: file, folder: f}, nil
+		return openDir{File: file, folder: f, name: name}, nil
 	}
 	file.Close() // a pipe or a device is nobody's download, and may never end
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
@@ -216,20 +221,43 @@ func (f openFile) Stat() (fs.FileInfo, error) { return f.info, nil }
 type openDir struct {
 	*os.File
 	folder *folder
+	name   string
 }
 
 func (d openDir) ReadDir(n int) ([]fs.DirEntry, error) {
 	entries, err := d.File.ReadDir(n)
-	if d.folder.hidden && d.folder.private == nil {
+	if d.folder.hidden && d.folder.private == nil && d.folder.withheld == nil {
 		return entries, err
 	}
 	kept := entries[:0]
 	for _, e := range entries {
-		if (d.folder.hidden || !strings.HasPrefix(e.Name(), ".")) && !d.folder.isPrivate(e.Name()) {
+		if (d.folder.hidden || !strings.HasPrefix(e.Name(), ".")) && !d.folder.isPrivate(e.Name()) && !d.withholds(e) {
 			kept = append(kept, e)
 		}
 	}
 	return kept, err
+}
+
+// withholds reports whether an entry of the folder is not for visitors.
+func (d openDir) withholds(e fs.DirEntry) bool {
+	if d.folder.withheld == nil || !e.Type().IsRegular() {
+		return false
+	}
+	info, err := e.Info()
+	return err == nil && d.folder.withheld(path.Join(filepath.ToSlash(d.name), e.Name()), info)
+}
+
+// has reports whether there is something for visitors at a path of a URL.
+func (f *folder) has(urlPath string) bool {
+	name := strings.TrimPrefix(path.Clean("/"+urlPath), "/")
+	if name == "" {
+		name = "."
+	}
+	file, err := f.Open(filepath.FromSlash(name))
+	if err == nil {
+		file.Close()
+	}
+	return err == nil
 }
 
 // cause is the innermost reason, without the path that the sentence names.

@@ -20,10 +20,13 @@ var kinds = map[share.Kind]func(share.Share, kindEnv) (kind, error){}
 type kindEnv struct {
 	changed func() // to be called when targetError has changed
 	log     *slog.Logger
-	via     string           // names this process in what it sends upstream
-	locks   string           // the file for the locks of a drive's visitors; "": none
-	probes  *expected        // announces probes that are no requests
-	came    func(netip.Addr) // tells of a visitor who makes no requests
+	via     string // names this process in what it sends upstream
+	locks   string // the file for the locks of a drive's visitors; "": none
+	// received is the file for which files visitors have added; "": none.
+	received string
+	probes   *expected // announces probes that are no requests
+	// came tells of a visitor who makes no requests.
+	came func(netip.Addr)
 	// uploaded tells of a file that a visitor has added.
 	uploaded func(r *http.Request, path string, size int64)
 }

@@ -197,7 +197,7 @@ func TestPauseAndResume(t *testing.T) {
 	ask := func(conn net.Conn) string {
 		t.Helper()
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		fmt.Fprint(conn, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+		fmt.Fprint(conn, "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -215,7 +215,7 @@ func TestPauseAndResume(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer waits.Close()
-		fmt.Fprint(waits, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+		fmt.Fprint(waits, "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if ask(open) != "hello" {
 			t.Error("what was open is served no more")
 		}
@@ -250,7 +250,7 @@ func TestKilled(t *testing.T) {
 		t.Fatalf("refused while nobody serves: %v", err)
 	}
 	defer waits.Close()
-	fmt.Fprint(waits, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+	fmt.Fprint(waits, "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	next := startChild(t)
 	next.hello()
 	next.serveOn(web, sock)

@@ -90,7 +90,7 @@ func (c *child) download() (rest func() error) {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { conn.Close() })
-	fmt.Fprint(conn, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
+	fmt.Fprint(conn, "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		c.t.Fatal(err)

@@ -48,7 +48,7 @@ func (a answer) echoed(t *testing.T) (e echoed) {
 
 func TestProxyHeaders(t *testing.T) {
 	t.Parallel()
-	c := serve(t, share.Share{Kind: share.Proxy, Target: upstream(t, echo)})
+	c := serve(t, share.Share{Kind: share.Proxy, Target: upstream(t, echo), Hosts: "my.example"})
 	e := c.get("/a%2Fb/../c?q=1&r=%20", "Host: my.example:81", "Accept-Encoding: identity", "X-Mine: kept").echoed(t)
 	if e.Host != "my.example:81" || e.URI != "/a%2Fb/../c?q=1&r=%20" || e.Header.Get("X-Mine") != "kept" {
 		t.Errorf("%+v", e)
@@ -89,7 +89,7 @@ func TestProxyUpstreams(t *testing.T) {
 	t.Cleanup(clear.Close)
 
 	t.Run("https", func(t *testing.T) {
-		c := serve(t, share.Share{Kind: share.Proxy, Target: secure.URL})
+		c := serve(t, share.Share{Kind: share.Proxy, Target: secure.URL, Hosts: "visited"})
 		e := c.get("/", "Host: visited").echoed(t)
 		if e.Proto != "HTTP/2.0" || e.Host != "visited" {
 			t.Errorf("%+v", e)

@@ -202,6 +202,7 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 	env := kindEnv{changed: p.targetChanged, log: slog.Default(), via: viaID(p.nonce), probes: &expected{nonce: p.nonce}}
 	if m.Log.Path != "" {
 		env.locks = filepath.Join(filepath.Dir(m.Log.Path), logfile.LocksName)
+		env.received = filepath.Join(filepath.Dir(m.Log.Path), logfile.ReceivedName)
 	}
 	var book *usage.Book
 	env.came = func(addr netip.Addr) { book.Came(addr.String()) }

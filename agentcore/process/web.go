@@ -28,10 +28,15 @@ const fsName = "folder"
 type web struct {
 	folder  *folder
 	listing bool
+	uploads *uploads // nil: nothing can be added
 }
 
 func newWeb(s share.Share, env kindEnv) (kind, error) {
-	return &web{folder: newFolder(s.Target, s.HiddenFiles, env.changed), listing: s.Listing}, nil
+	k := &web{folder: newFolder(s.Target, s.HiddenFiles, env.changed), listing: s.Listing}
+	if s.Upload {
+		k.uploads = newUploads(s, k, env)
+	}
+	return k, nil
 }
 
 // provision gives Caddy the folder. Its app "caddy.filesystems" would do the
@@ -81,6 +86,9 @@ func (k *web) tune(s *caddyhttp.Server) {
 }
 
 func (k *web) admit(w http.ResponseWriter, r *http.Request) bool {
+	if k.uploads != nil && !k.uploads.admit(w, r, k) {
+		return false
+	}
 	if r.ContentLength != 0 {
 		// Nobody reads a body here; don't wait long for one either.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second))

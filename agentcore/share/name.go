@@ -74,7 +74,7 @@ func nameFault(text string) string {
 		return "ends with a dot: leave that out"
 	case unicode.IsSpace(last):
 		return "ends with a space: leave that out"
-	case reserved(text):
+	case IsDeviceName(text):
 		return "is the name of a device on Windows: choose another"
 	}
 	return ""
@@ -87,9 +87,9 @@ func invisible(r rune) bool {
 	return !unicode.IsGraphic(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
-// reserved reports whether Windows takes a file of this name, with whatever
+// IsDeviceName reports whether Windows takes a file of this name, with whatever
 // extension, for a device.
-func reserved(text string) bool {
+func IsDeviceName(text string) bool {
 	stem, _, _ := strings.Cut(strings.ToUpper(text), ".")
 	switch stem = strings.TrimRight(stem, " "); stem {
 	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$":

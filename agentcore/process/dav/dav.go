@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"sharetray/agentcore/process/intake"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,7 +69,7 @@ type Handler struct {
 	props properties
 	csrf  *http.CrossOriginProtection
 
-	swept sync.Once
+	intake intake.Place
 
 	// Tests have these fail.
 	unlink func(in *os.Root, name string) error
@@ -89,13 +90,11 @@ func New(o Options) *Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Free == nil {
-		o.Free = func(root *os.Root) (uint64, error) { return platform.DiskFree(root.Name()) }
-	}
 	if o.Stall == 0 {
 		o.Stall = time.Minute
 	}
 	h := &Handler{o: o, csrf: http.NewCrossOriginProtection(), unlink: (*os.Root).Remove, rename: (*os.Root).Rename}
+	h.intake.MaxBytes, h.intake.Reserve, h.intake.Free = o.MaxBytes, o.Reserve, o.Free
 	h.locks = locks{state: o.State, now: time.Now, warn: func(what string, err error) { o.Log.Warn(what, "error", err) }}
 	return h
 }

@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"sharetray/agentcore/process/intake"
 	"slices"
 	"strings"
 	"sync"
@@ -175,7 +176,7 @@ func TestNothingLeavesTheFolder(t *testing.T) {
 	out.holds("new", "-")
 	out.holds("x", "-")
 	d.tidy()
-	if err := os.Remove(filepath.Join(d.dir, privateFolder)); err != nil {
+	if err := os.Remove(filepath.Join(d.dir, intake.Folder)); err != nil {
 		t.Error(err)
 	}
 }
@@ -210,10 +211,10 @@ func TestHiddenFiles(t *testing.T) {
 	d.write(".git/config", "C")
 	d.write("dir/.env", "E")
 	d.write("dir/f", "F")
-	d.write(privateFolder+"/half", "half")
+	d.write(intake.Folder+"/half", "half")
 	d.write("mac/f", "F")
 	d.lists("/", "/", "/dir/", "/mac/")
-	for _, p := range []string{"/.git", "/.git/config", "/dir/.env", "/" + privateFolder, "/" + privateFolder + "/half"} {
+	for _, p := range []string{"/.git", "/.git/config", "/dir/.env", "/" + intake.Folder, "/" + intake.Folder + "/half"} {
 		for _, m := range []string{"GET", "PROPFIND", "DELETE"} {
 			d.want(404, m, p, "")
 		}
@@ -253,14 +254,14 @@ func TestHiddenFiles(t *testing.T) {
 	all := serveFolder(t, dir, Options{Writable: true, Hidden: true})
 	all.lists("/", "/", "/.git/", "/copy/", "/moved/")
 	for _, m := range []string{"GET", "PROPFIND", "DELETE"} {
-		all.want(404, m, "/"+privateFolder+"/half", "")
-		all.want(404, m, "/"+privateFolder, "")
+		all.want(404, m, "/"+intake.Folder+"/half", "")
+		all.want(404, m, "/"+intake.Folder, "")
 	}
-	all.want(403, "PUT", "/"+privateFolder+"/x", "x")
-	all.want(403, "MOVE", "/moved", "", "Destination: /"+privateFolder)
+	all.want(403, "PUT", "/"+intake.Folder+"/x", "x")
+	all.want(403, "MOVE", "/moved", "", "Destination: /"+intake.Folder)
 	all.want(204, "PUT", "/.git/config", "changed")
 	all.want(204, "DELETE", "/moved", "")
-	all.holds(privateFolder+"/half", "half")
+	all.holds(intake.Folder+"/half", "half")
 
 	read := serveFolder(t, dir, Options{})
 	read.write(".DS_Store", "names of files")
@@ -814,7 +815,7 @@ func TestTwoClients(t *testing.T) {
 	if _, err := w.Write([]byte("slow")); err != nil { // it is being read
 		t.Fatal(err)
 	}
-	staged := filepath.Join(d.dir, privateFolder)
+	staged := filepath.Join(d.dir, intake.Folder)
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		if names, _ := os.ReadDir(staged); len(names) > 0 {
 			break
@@ -1137,18 +1138,18 @@ func TestSweep(t *testing.T) {
 	t.Parallel()
 	d := newDrive(t, Options{Writable: true})
 	for _, left := range []string{"old", "tree/old", "young"} {
-		d.write(privateFolder+"/"+left, "half")
+		d.write(intake.Folder+"/"+left, "half")
 	}
-	before := time.Now().Add(-2 * leftFor)
+	before := time.Now().Add(-2 * intake.LeftFor)
 	for _, left := range []string{"old", "tree"} {
-		if err := os.Chtimes(filepath.Join(d.dir, privateFolder, left), before, before); err != nil {
+		if err := os.Chtimes(filepath.Join(d.dir, intake.Folder, left), before, before); err != nil {
 			t.Fatal(err)
 		}
 	}
 	d.want(201, "PUT", "/f", "F")
-	d.holds(privateFolder+"/old", "-")
-	d.holds(privateFolder+"/tree/old", "-")
-	d.holds(privateFolder+"/young", "half")
+	d.holds(intake.Folder+"/old", "-")
+	d.holds(intake.Folder+"/tree/old", "-")
+	d.holds(intake.Folder+"/young", "half")
 }
 
 // TestExplained: each error that a disk can have is a status and a sentence.

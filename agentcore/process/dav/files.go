@@ -58,7 +58,7 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request, root *os.Root, nam
 	if hint, err := strconv.ParseInt(r.Header.Get("X-Expected-Entity-Length"), 10, 64); err == nil && length < 0 {
 		length = hint // Finder sends in chunks what it knows the length of
 	}
-	staged, n, err := h.receive(root, r.Body, length)
+	staged, n, err := h.intake.Receive(root, r.Body, length)
 	if err != nil {
 		return err
 	}
@@ -368,7 +368,7 @@ func (h *Handler) copyMove(w http.ResponseWriter, r *http.Request, root *os.Root
 // to replace, is put aside first, and put back if that was in vain.
 func (h *Handler) swap(root *os.Root, rename func(root *os.Root, from, to string) error, from, real string, info, there fs.FileInfo) (aside string, err error) {
 	if there != nil && (there.IsDir() || info.IsDir()) {
-		if aside, err = h.stage(root); err != nil {
+		if aside, err = h.intake.Stage(root); err != nil {
 			return "", err
 		}
 		err = h.rename(root, real, aside)
@@ -407,10 +407,10 @@ func (h *Handler) copyTree(root *os.Root, real string, deep bool) (staged string
 	if err != nil {
 		return "", 0, err
 	}
-	if err := h.roomFor(root, size); err != nil {
+	if err := h.intake.HasRoom(root, size); err != nil {
 		return "", 0, err
 	}
-	if staged, err = h.stage(root); err != nil {
+	if staged, err = h.intake.Stage(root); err != nil {
 		return "", 0, err
 	}
 	err = h.walk(root, real, deep, func(real, rel string, info fs.FileInfo) error {
@@ -458,16 +458,4 @@ func (h *Handler) walk(root *os.Root, real string, deep bool, f func(real, rel s
 		return err
 	}
 	return walk(real, ".", info)
-}
-
-func (h *Handler) free(root *os.Root) (int64, error) {
-	free, err := h.o.Free(root)
-	return max(int64(min(free, 1<<62))-h.o.Reserve, 0), err
-}
-
-func (h *Handler) roomFor(root *os.Root, n int64) error {
-	if free, err := h.free(root); err == nil && (n > free || free == 0) {
-		return syscall.ENOSPC
-	}
-	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
+	"sharetray/agentcore/process/intake"
 	"slices"
 	"strings"
 	"sync"
@@ -52,12 +52,7 @@ func below(name, folder string) bool {
 }
 
 // fold makes names equal that the system usually takes for the same.
-func fold(name string) string {
-	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
-		return strings.ToLower(name)
-	}
-	return name
-}
+func fold(name string) string { return intake.Fold(name) }
 
 // State keeps the locks over the life of one process. Save is called with all
 // of them after every change, and should replace what was there whole or not

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sharetray/agentcore/process/intake"
 	"strings"
 	"testing"
 
@@ -131,7 +132,7 @@ func (d *drive) holds(name, content string) {
 func (d *drive) tidy() {
 	d.t.Helper()
 	d.Close() // a request that was broken off may still be cleaning up
-	left, err := os.ReadDir(filepath.Join(d.dir, privateFolder))
+	left, err := os.ReadDir(filepath.Join(d.dir, intake.Folder))
 	if err != nil && !os.IsNotExist(err) || len(left) > 0 {
 		d.t.Errorf("left behind: %v, %v", left, err)
 	}

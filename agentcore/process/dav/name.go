@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"sharetray/agentcore/process/intake"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -108,7 +109,7 @@ func (h *Handler) hides(name string) bool {
 }
 
 func (h *Handler) hidesElement(e string) bool {
-	return Private(e) || !h.o.Hidden && strings.HasPrefix(e, ".") && e != "."
+	return intake.Private(e) || !h.o.Hidden && strings.HasPrefix(e, ".") && e != "."
 }
 
 // resolve follows the symbolic links of name and returns where it really is,

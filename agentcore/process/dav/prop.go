@@ -75,7 +75,7 @@ var liveProperties = []live{
 		return r.h.locks.discover(r.base, r.name), r.h.o.Writable
 	}},
 	{"quota-available-bytes", false, func(r resource) (string, bool) {
-		free, err := r.h.free(r.root)
+		free, err := r.h.intake.Room(r.root)
 		return strconv.FormatInt(free, 10), err == nil && r.info.IsDir()
 	}},
 	// Not had, and not to be had by a client's saying so.

@@ -175,7 +175,7 @@ func TestPartsOfAFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprint(conn, "GET /a.bin HTTP/1.1\r\nHost: h\r\n\r\n")
+	fmt.Fprint(conn, "GET /a.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
