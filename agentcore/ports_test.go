@@ -252,7 +252,7 @@ func TestPortRoll(t *testing.T) {
 			}
 			after, err := r.Restart(r.ctx(), name)
 			if i%2 == 1 {
-				after, err = r.Set(r.ctx(), name, map[string]string{"idle": fmt.Sprintf("%dh", i)})
+				after, err = r.Set(r.ctx(), name, map[string]string{"idle": fmt.Sprintf("%dh", i), "reach": []string{"lan", "local"}[i/2]})
 			}
 			if err != nil || after.PID == before.PID || after.State != supervise.Ready || after.Restarts != 0 {
 				t.Fatalf("%s, %d: %+v, %v", name, i, after, err)

@@ -58,8 +58,9 @@ func (h *house) echoTargets() (tcp, udp string) {
 }
 
 // TestFaultPorts kills the agent again and again while connections are open and
-// datagrams are sent: the same processes go on with both. Afterwards the sockets
-// are the new agent's, so that crashes of the processes refuse nobody either.
+// datagrams are sent: the same processes go on with both. An upgrade cuts nobody.
+// Afterwards the sockets are the new agent's, so that crashes of the processes
+// refuse nobody either.
 func TestFaultPorts(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -116,6 +117,17 @@ func TestFaultPorts(t *testing.T) {
 		t.Errorf("other processes than before: %v, %v", now, pids)
 	}
 	says(c, "after all of it")
+
+	// An upgrade leaves the connection to the process that has it.
+	h.done("upgrade", h.version(2))
+	h.ready("tcp", "udp")
+	now := [2]int{h.status("tcp").PID, h.status("udp").PID}
+	if now[0] == pids[0] || now[1] == pids[1] {
+		t.Errorf("upgraded, the processes are %v, and were %v", now, pids)
+	}
+	pids = now
+	says(c, "after an upgrade")
+	answered("after an upgrade")
 	c.Close()
 	for _, pid := range pids {
 		h.kill(pid)

@@ -30,6 +30,8 @@ type carrier interface {
 	// pause takes nothing from packets until resume.
 	pause()
 	resume()
+	// cut ends what is open, as nobody may come any more.
+	cut()
 	close()
 }
 
@@ -83,6 +85,7 @@ func (e *expected) probe(from netip.AddrPort) (answer []byte, ok bool) {
 type forwarder interface {
 	Stats() forward.Stats
 	Drain(context.Context) error
+	Cut()
 	Close() error
 }
 
@@ -207,6 +210,8 @@ func (k *carried) close() {
 	_ = k.forward.Close()
 	k.end()
 }
+
+func (k *carried) cut() { k.forward.Cut() }
 
 func (k *carried) pause() {
 	if k.udp != nil {

@@ -180,6 +180,33 @@ func TestCutIsAReset(t *testing.T) {
 	}
 }
 
+// TestExpiredIsCut: at its end a share lets go of those who are connected, too.
+func TestExpiredIsCut(t *testing.T) {
+	t.Parallel()
+	expires := share.Moment(time.Now().Add(8 * time.Second).Unix())
+	tcp := carry(t, share.Share{Kind: share.TCP, Target: echoTCP(t), Expires: expires}, listen(t))
+	udp := carry(t, share.Share{Kind: share.UDP, Target: echoUDP(t), Expires: expires, Sessions: 10, Idle: time.Hour}, listenPacket(t))
+	c := dialTo(t, tcp.addr)
+	echoes(t, c, "hello")
+	echoesByUDP(t, udp.addr, "hello")
+	if h := udp.ping(); h.Active == 0 || h.Expired != "" {
+		t.Fatalf("%+v", h)
+	}
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("at the end it reads %v", err)
+	}
+	for _, p := range []*child{tcp, udp} {
+		p.told("that it has ended", func(h link.Health) bool { return h.Expired != "" })
+		eventually(t, "nobody is there", func() bool { return p.ping().Active == 0 })
+	}
+	conn, err := tcp.announced() // it still is what it says
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	expectBytes(t, conn, tcp.nonce)
+}
+
 // TestPortsAreRehearsed: a process that holds one kind of share may be told to be
 // another, with Caddy or without.
 func TestPortsAreRehearsed(t *testing.T) {

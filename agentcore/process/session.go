@@ -309,7 +309,7 @@ func (p *process) begin(m link.Serve) {
 		"address", p.stage.listensAt(), "pid", os.Getpid(), "version", p.version)
 	p.stage.limits.apply()
 	p.stage.kind.start()
-	p.tellEnd(m.Share)
+	p.tellEnd(p.stage, m.Share)
 	p.order = platform.SteadyClock()
 	go p.leaveRecord(m)
 	collector.begin(p.stage)

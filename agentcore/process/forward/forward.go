@@ -315,6 +315,15 @@ func (s *server) Close() error {
 	return nil
 }
 
+// Cut resets all connections that are open. It takes new ones as before.
+func (s *server) Cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		reset(c)
+	}
+}
+
 func (s *server) shut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

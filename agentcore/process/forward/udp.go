@@ -464,6 +464,15 @@ func (f *UDP) Close() error {
 	return nil
 }
 
+// Cut ends all sessions. It takes new ones as before.
+func (f *UDP) Cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.sessions {
+		f.endLocked(s)
+	}
+}
+
 func (f *UDP) seeEmptyLocked() {
 	if f.draining && len(f.sessions) == 0 && !isClosed(f.empty) {
 		close(f.empty)
