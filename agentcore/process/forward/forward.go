@@ -88,7 +88,7 @@ func (o Options) withDefaults() Options {
 // they are handed on, those of a fast transfer about ten times a second.
 type Stats struct {
 	Active int64  // connections or sessions that are open
-	Total  uint64 // that ever came in, those denied for another reason than who they are too; of sessions, those that began
+	Total  uint64 // that were let in, served or not; of sessions, those that began
 	In     uint64 // bytes from visitors to the target
 	Out    uint64 // bytes from the target to visitors
 	Denied uint64 // connections that were not served, or datagrams: no room, target down, not allowed
