@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -77,7 +78,7 @@ func TestDependenciesPointDown(t *testing.T) {
 			return under(from, "agentcore/supervise", "agentcore/link", "agentcore/process", "agentcore/store", "agentcore/share") && to == "sharetray/agentcore"
 		}},
 		{"only main knows the share process", func(from, to string) bool {
-			return under(to, "agentcore/process") && from != "sharetray"
+			return under(to, "agentcore/process") && from != "sharetray" && !under(from, "agentcore/process")
 		}},
 	}
 	for _, p := range packages(t) {
@@ -108,5 +109,32 @@ func TestPackagesSayWhatTheyAreFor(t *testing.T) {
 		if comments != 1 {
 			t.Errorf("%s has %d package comments, want 1", p.ImportPath, comments)
 		}
+	}
+}
+
+// TestReadmeIsRun: what README says to type about kinds is what a script runs.
+func TestReadmeIsRun(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile("agentcore/cli/testdata/script/kinds.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "## Everything worth sharing")
+	section, _, _ = strings.Cut(section, "\n## ")
+	lines := 0
+	for line := range strings.SplitSeq(section, "\n") {
+		if command, ok := strings.CutPrefix(line, "    sharetray "); ok {
+			lines++
+			if !strings.Contains(string(script), "exec sh -c 'sharetray "+command+"'\n") {
+				t.Errorf("no script runs: sharetray %s", command)
+			}
+		}
+	}
+	if lines < 15 {
+		t.Errorf("README shows %d commands", lines)
 	}
 }

@@ -173,6 +173,9 @@ func (a *app) share(cmd *cobra.Command, f *shareFlags, target string, keys map[s
 	if err != nil {
 		return err
 	}
+	if st.Kind == share.Command {
+		st = a.awaitProgram(ctx, st, n.Keys["ready"] == string(share.ReadyStarted))
+	}
 	a.advise(st)
 	if f.json {
 		return a.printJSON(st)
@@ -181,6 +184,39 @@ func (a *app) share(cmd *cobra.Command, f *shareFlags, target string, keys map[s
 		return err
 	}
 	return a.printQR(st)
+}
+
+// How long `share` waits for a program, and for the link that it makes itself.
+const (
+	programPatience = time.Minute
+	linkPatience    = 15 * time.Second
+	programLook     = 100 * time.Millisecond
+)
+
+// awaitProgram waits until the program of a share can be visited, or it is known
+// why it can't, or until it has told its own link.
+func (a *app) awaitProgram(ctx context.Context, st agentcore.Status, ownLink bool) agentcore.Status {
+	client, err := a.client()
+	if err != nil {
+		return st
+	}
+	patience := programPatience
+	if ownLink {
+		patience = linkPatience
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end) && ctx.Err() == nil; {
+		isStarting := st.Trouble == supervise.TargetTrouble && strings.HasSuffix(st.LastError, "is starting")
+		if !isStarting && (!ownLink || len(st.URLs) > 1 || isTroubled(st)) {
+			break
+		}
+		time.Sleep(programLook)
+		now, err := client.Get(ctx, st.Name)
+		if err != nil {
+			break
+		}
+		st = now
+	}
+	return st
 }
 
 func (a *app) shareNow(ctx context.Context, n agentcore.NewShare) (agentcore.Status, error) {

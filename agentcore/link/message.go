@@ -224,6 +224,11 @@ type Refusal struct {
 // would report to the service manager that started the agent.
 var ProcessEnv = []string{"GOGC=off", "NOTIFY_SOCKET="}
 
+// ProgramVariable is in the environment of what a share process runs: as
+// "MARK:PID:START", the share's mark, and which process has started it
+// (platform.ProcessStart). What carries it when that process is dead is left over.
+const ProgramVariable = "SHARETRAY_COMMAND"
+
 // ProbeHeader carries the secret of a probe; NonceHeader the answer to it.
 const (
 	ProbeHeader = "Sharetray-Probe"

@@ -66,6 +66,11 @@ type linker interface {
 	link(*stage) string
 }
 
+// ender is a kind that has something to end when nobody is served any more.
+type ender interface {
+	end()
+}
+
 // provisioner is a kind that gives something to Caddy while it is set up.
 type provisioner interface {
 	provision(caddy.Context) error

@@ -141,11 +141,35 @@ func (p *process) stop() (again bool) {
 	st, paused := p.stage, p.paused
 	go func() {
 		if st != nil {
-			st.drain(paused)
+			p.end(st, paused)
 		}
 		p.exit <- 0
 	}()
 	return false
+}
+
+// end drains a stage, and ends what its kind runs. Of the time that the share's
+// stop may take, that needs a part; who is still served then is cut.
+func (p *process) end(st *stage, rolled bool) {
+	k, ok := st.kind.(ender)
+	if !ok {
+		st.drain(rolled)
+		return
+	}
+	drained := make(chan struct{})
+	go func() {
+		st.drain(rolled)
+		close(drained)
+	}()
+	late := make(<-chan time.Time)
+	if !rolled {
+		late = time.After(p.serves.Share.StopGrace / 2)
+	}
+	select {
+	case <-drained:
+	case <-late:
+	}
+	k.end()
 }
 
 // acceptAgain is the pause after an agent could not be let in.

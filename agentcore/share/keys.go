@@ -114,11 +114,11 @@ var Keys = []Key{
 		func(s *Share) schema.Value {
 			return schema.Texts(&s.Networks, `a list of networks such as ["192.168.1.0/24"]`, network)
 		}),
-	rare("users", "Who can open it, as \"name:HASH\" with a bcrypt hash of the password; none: everybody. `sharetray set NAME password` makes them.",
+	rare("users", "Who can open it, as \"name:HASH\" with a bcrypt hash of the password; none: everybody. `sharetray set NAME --password` makes them.",
 		func(s *Share) schema.Value { return schema.Texts(&s.Users, `a list of "name:HASH"`, user) }, loginKinds...),
 	rare("secret", "The secret part of a link, /s/SECRET/, that opens it without a password.",
 		func(s *Share) schema.Value { return schema.Text(&s.Secret, "letters and digits", secret) }, httpKinds...),
-	rare("expires", "When it ends, such as \"2026-12-31 18:00\"; \"never\" is the default.",
+	rare("expires", "When it ends, such as \"2026-12-31 18:00\"; or \"never\".",
 		func(s *Share) schema.Value { return schema.Moment(&s.Expires) }),
 	rare("downloads", "After how many finished downloads it ends; 0: it does not.",
 		func(s *Share) schema.Value { return schema.Limit(&s.Downloads, 1, 1_000_000_000) }, folderKinds...),

@@ -43,7 +43,7 @@ func user(text string) (string, error) {
 	case strings.ContainsFunc(name, invisible), len(name) > 100:
 		return "", errors.New("has a name that can't be typed")
 	case !bcryptHash.MatchString(hash):
-		return "", errors.New("has no bcrypt hash after the colon: let `sharetray set NAME password` make it")
+		return "", errors.New("has no bcrypt hash after the colon: let `sharetray set NAME --password` make it")
 	}
 	return text, nil
 }

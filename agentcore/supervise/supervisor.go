@@ -252,6 +252,9 @@ func (l *loop) handle(m letter) {
 		e.Same = m.served.Share.ServedLike(l.share)
 		l.gotSockets(e.Worker, m.served, m.socks)
 	case Refused, Exited:
+		if l.share.Kind == share.Command && e.Kind == Exited {
+			go endPrograms()
+		}
 		delete(l.workers, e.Worker)
 		l.noteEnd(e.Worker)
 		l.cancel(timerKey{GraceOver, e.Worker})

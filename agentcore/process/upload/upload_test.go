@@ -347,8 +347,10 @@ func TestForm(t *testing.T) {
 	in.clean()
 }
 
-func replaceForm(body, _ string) []byte { return []byte(strings.ReplaceAll(body, boundaryOf(body), "fixed")) }
-func kindOf(_, _ string) string         { return "multipart/form-data; boundary=fixed" }
+func replaceForm(body, _ string) []byte {
+	return []byte(strings.ReplaceAll(body, boundaryOf(body), "fixed"))
+}
+func kindOf(_, _ string) string { return "multipart/form-data; boundary=fixed" }
 func boundaryOf(body string) string {
 	line, _, _ := strings.Cut(body, "\r\n")
 	return strings.TrimPrefix(line, "--")
