@@ -2,6 +2,7 @@ package agentcore_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,35 @@ probe_every = "1h"
 	r.mustGetAfterKill(st.URLs[0]+"a.txt", "hello")
 	back := r.untilState("photos", supervise.Ready)
 	if back.PID == st.PID || back.Restarts != 1 {
+		t.Errorf("%+v", back)
+	}
+	untilGone(t, st.PID)
+}
+
+// TestDatagramsThatWaitAreSeen: so are those who send datagrams.
+func TestDatagramsThatWaitAreSeen(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, `
+[health]
+ping_every = "1h"
+ping_timeout = "200ms"
+probe_every = "1h"
+`)
+	target := packetServer(t)
+	st, addr := r.port("udp", target.LocalAddr().String())
+	signal(t, st.PID, sigSTOP)
+	untilStopped(t, st.PID)
+	c, err := net.Dial("udp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "who waits")
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	if _, err := c.Read(make([]byte, 10)); err != nil {
+		t.Error(err)
+	}
+	if back := r.untilState("udp", supervise.Ready); back.PID == st.PID || back.Restarts != 1 {
 		t.Errorf("%+v", back)
 	}
 	untilGone(t, st.PID)

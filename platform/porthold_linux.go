@@ -9,13 +9,17 @@ import (
 	"strings"
 )
 
-// PortHolder returns the process that listens on a TCP port of this computer,
-// as far as this user may see it: /proc names the socket's inode, and the
-// process that has it open.
-func PortHolder(port uint16) (pid int, name string, ok bool) {
+// PortHolder returns the process that listens on a port of this computer, for
+// connections or for datagrams, as far as this user may see it: /proc names the
+// socket's inode, and the process that has it open.
+func PortHolder(port uint16, udp bool) (pid int, name string, ok bool) {
 	inodes := map[string]bool{}
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		listeningInodes(file, port, inodes)
+	files, state := []string{"/proc/net/tcp", "/proc/net/tcp6"}, "0A" // LISTEN
+	if udp {
+		files, state = []string{"/proc/net/udp", "/proc/net/udp6"}, "07" // CLOSE: not connected
+	}
+	for _, file := range files {
+		listeningInodes(file, state, port, inodes)
 	}
 	if len(inodes) == 0 {
 		return 0, "", false
@@ -49,9 +53,9 @@ func PortHolder(port uint16) (pid int, name string, ok bool) {
 	return 0, "", false
 }
 
-// listeningInodes adds "socket:[inode]" of each socket in state LISTEN (0A) on
-// port. The format is proc_net_tcp(5)'s: "sl local_address rem_address st … inode".
-func listeningInodes(file string, port uint16, into map[string]bool) {
+// listeningInodes adds "socket:[inode]" of each socket in that state on port. The
+// format is proc_net_tcp(5)'s: "sl local_address rem_address st … inode".
+func listeningInodes(file, state string, port uint16, into map[string]bool) {
 	f, err := os.Open(file)
 	if err != nil {
 		return
@@ -60,7 +64,7 @@ func listeningInodes(file string, port uint16, into map[string]bool) {
 	suffix := fmt.Sprintf(":%04X", port)
 	for sc := bufio.NewScanner(f); sc.Scan(); {
 		fields := strings.Fields(sc.Text())
-		if len(fields) > 9 && fields[3] == "0A" && strings.HasSuffix(fields[1], suffix) {
+		if len(fields) > 9 && fields[3] == state && strings.HasSuffix(fields[1], suffix) {
 			into["socket:["+fields[9]+"]"] = true
 		}
 	}

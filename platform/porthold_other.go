@@ -3,4 +3,4 @@
 package platform
 
 // PortHolder can't tell on this system yet.
-func PortHolder(uint16) (pid int, name string, ok bool) { return 0, "", false }
+func PortHolder(uint16, bool) (pid int, name string, ok bool) { return 0, "", false }

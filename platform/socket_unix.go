@@ -46,6 +46,10 @@ func Listen(addr netip.AddrPort) (*Socket, error) {
 	return HoldListener(ln.(*net.TCPListener))
 }
 
+// packetQueue is how many bytes of datagrams wait while no process takes them.
+// The system may allow less.
+const packetQueue = 4 << 20
+
 // ListenPacket binds addr for datagrams. With port 0 the system picks one.
 func ListenPacket(addr netip.AddrPort) (*Socket, error) {
 	network := "udp4"
@@ -57,6 +61,7 @@ func ListenPacket(addr netip.AddrPort) (*Socket, error) {
 		return nil, err
 	}
 	defer conn.Close() // the hold remains
+	_ = conn.SetReadBuffer(packetQueue)
 	return HoldPacketConn(conn)
 }
 
@@ -126,7 +131,12 @@ func (s *Socket) Listener() (*net.TCPListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("accept on the socket of %s: %w", s.addr, err)
 	}
-	return ln.(*net.TCPListener), nil
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		ln.Close()
+		return nil, fmt.Errorf("the socket of %s is not for TCP", s.addr)
+	}
+	return tcp, nil
 }
 
 // PacketConn turns the socket into one to receive datagrams on, and gives up the
@@ -304,3 +314,22 @@ func IsNoSuchAddr(err error) bool {
 
 // IsConnRefused reports whether err says that nothing listens there.
 func IsConnRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
+// BindSource gives a socket that is about to connect over IPv4 a port of this
+// computer's own address, so that it is known from where it will come before it
+// does. It is for net.Dialer.Control.
+func BindSource(c syscall.RawConn) (from netip.AddrPort, err error) {
+	bad := c.Control(func(fd uintptr) {
+		if err = unix.Bind(int(fd), &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+			return
+		}
+		var sa unix.Sockaddr
+		if sa, err = unix.Getsockname(int(fd)); err == nil {
+			from = addrPort(sa)
+		}
+	})
+	if err = errors.Join(bad, err); err != nil {
+		err = fmt.Errorf("choose from where to connect: %w", err)
+	}
+	return from, err
+}

@@ -9,12 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/windows"
 )
 
-// Socket is a listening TCP socket that is held, not accepted on.
+// Socket is a listening TCP socket, or one for UDP, that is held, not used.
 type Socket struct{ addr netip.AddrPort }
 
 func unsupported(what string) error {
@@ -37,6 +38,11 @@ func (s *Socket) PacketConn() (*net.UDPConn, error) {
 
 // IsUDP reports whether the socket is for datagrams.
 func (s *Socket) IsUDP() bool { return false }
+
+// BindSource gives a socket that is about to connect a port.
+func BindSource(syscall.RawConn) (netip.AddrPort, error) {
+	return netip.AddrPort{}, unsupported("choose from where to connect")
+}
 
 // Addr is the address the socket is bound to.
 func (s *Socket) Addr() netip.AddrPort { return s.addr }

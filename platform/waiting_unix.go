@@ -4,8 +4,8 @@ package platform
 
 import "golang.org/x/sys/unix"
 
-// Waiting reports whether somebody waits for being accepted, as far as can be
-// told. It may be called by anybody at any time.
+// Waiting reports whether somebody waits for being accepted, or a datagram for
+// being taken, as far as can be told. It may be called by anybody at any time.
 func (s *Socket) Waiting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

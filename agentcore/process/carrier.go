@@ -30,6 +30,8 @@ type carrier interface {
 	// pause takes nothing from packets until resume.
 	pause()
 	resume()
+	// cut ends what is open, as nobody may come any more.
+	cut()
 	close()
 }
 
@@ -48,7 +50,7 @@ type expected struct {
 
 // expect notes that a probe will come from an address.
 func (e *expected) expect(from netip.AddrPort) bool {
-	from = plainAddr(from)
+	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port()) // as forward says it
 	if !from.Addr().IsLoopback() {
 		return false
 	}
@@ -67,40 +69,23 @@ func (e *expected) expect(from netip.AddrPort) bool {
 	return true
 }
 
-// comes reports whether a probe is to come from there.
-func (e *expected) comes(from netip.AddrPort) bool {
+// probe is a forward.Probe.
+func (e *expected) probe(from netip.AddrPort) (answer []byte, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	until, ok := e.from[from]
-	return ok && time.Now().Before(until)
-}
-
-// probe is a forward.Probe.
-func (e *expected) probe(from netip.AddrPort) (answer []byte, ok bool) {
-	if ok = e.comes(from); ok {
-		e.mu.Lock()
-		delete(e.from, from)
-		e.mu.Unlock()
+	if !ok {
+		return nil, false
 	}
-	return []byte(e.nonce), ok
-}
-
-// door decides who comes in to a carrier.
-type door struct {
-	probes   *expected
-	networks access.Networks
-	expires  share.Moment
-}
-
-// opens reports whether whoever is at an address may come in.
-func (d *door) opens(from netip.AddrPort) bool {
-	return d.probes.comes(from) || d.networks.Allow(from.Addr()) && !d.expires.Passed(time.Now())
+	delete(e.from, from)
+	return []byte(e.nonce), time.Now().Before(until)
 }
 
 // forwarder is what package forward makes.
 type forwarder interface {
 	Stats() forward.Stats
 	Drain(context.Context) error
+	Cut()
 	Close() error
 }
 
@@ -108,7 +93,8 @@ type forwarder interface {
 type carried struct {
 	noHTTP
 	forward forwarder
-	door    *door
+	door    forward.Door
+	probe   forward.Probe
 	tcp     func(net.Listener) error // serves; nil: not by TCP
 	udp     *forward.UDP             // nil: not by UDP
 	watch   *watch                   // of the target; nil: there is none
@@ -124,20 +110,31 @@ func newCarried(s share.Share, env kindEnv) (*carried, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &carried{changed: env.changed, visited: make(chan struct{}, 1), done: make(chan struct{})}
-	k.door = &door{probes: env.probes, networks: networks, expires: s.Expires}
+	k := &carried{changed: env.changed, probe: env.probes.probe, visited: make(chan struct{}, 1), done: make(chan struct{})}
+	k.door.Admit = func(from netip.AddrPort) bool {
+		if !networks.Allow(from.Addr()) || s.Expires.Passed(time.Now()) {
+			return false
+		}
+		collector.visit()
+		return true
+	}
+	k.door.Came = func(from netip.AddrPort) {
+		k.came()
+		env.came(from.Addr())
+	}
 	k.end = sync.OnceFunc(func() { close(k.done) })
 	return k, nil
 }
 
 // watchTarget has a target looked after.
-func (k *carried) watchTarget(look func(context.Context) string, env kindEnv) {
-	k.watch = &watch{look: look, changed: env.changed, log: env.log, kick: make(chan struct{}, 1), looked: make(chan struct{})}
+func (k *carried) watchTarget(look func(context.Context) string, every time.Duration, env kindEnv) {
+	k.watch = newWatch(look, env)
+	k.watch.up = every
 }
 
 func (k *carried) carry(lns []net.Listener, packets []*net.UDPConn) {
 	for _, ln := range lns {
-		go k.tcp(guarded{ln, k})
+		go k.tcp(ln)
 	}
 	for _, conn := range packets {
 		go k.udp.Serve(conn)
@@ -145,19 +142,25 @@ func (k *carried) carry(lns []net.Listener, packets []*net.UDPConn) {
 	go k.tellUse()
 }
 
-// visit notes that somebody has come.
-func (k *carried) visit() {
-	collector.visit()
+// came notes that somebody has come.
+func (k *carried) came() {
+	if k.watch != nil {
+		k.watch.used()
+	}
 	select {
 	case k.visited <- struct{}{}:
 	default:
 	}
 }
 
-// useEvery is how often the numbers are told, while they change.
-const useEvery = time.Second
+// How often the numbers are told while somebody is there: more rarely the longer
+// they have not changed.
+const (
+	useEvery = time.Second
+	useAtAll = time.Minute
+)
 
-// tellUse has changed numbers told. While nobody comes, it sleeps.
+// tellUse has changed numbers told. While nobody is there, it sleeps.
 func (k *carried) tellUse() {
 	var told link.Use
 	for {
@@ -166,17 +169,29 @@ func (k *carried) tellUse() {
 			return
 		case <-k.visited:
 		}
-		for busy := true; busy; {
+		for wait := useEvery; ; {
+			visited := k.visited
+			if wait == useEvery {
+				visited = nil // it is soon enough
+			}
 			select {
 			case <-k.done:
 				return
-			case <-time.After(useEvery):
+			case <-visited:
+				wait = useEvery
+				continue
+			case <-time.After(wait):
 			}
 			now := k.use()
-			if busy = now != told || now.Active > 0; now != told {
-				told = now
+			if now != told {
+				told, wait = now, useEvery
 				k.changed()
+				continue
 			}
+			if now.Active == 0 {
+				break
+			}
+			wait = min(2*wait, useAtAll)
 		}
 	}
 }
@@ -195,6 +210,8 @@ func (k *carried) close() {
 	_ = k.forward.Close()
 	k.end()
 }
+
+func (k *carried) cut() { k.forward.Cut() }
 
 func (k *carried) pause() {
 	if k.udp != nil {
@@ -225,34 +242,6 @@ func (k *carried) start() {
 	if k.watch != nil {
 		go k.watch.run()
 	}
-}
-
-// guarded is a listener behind a door: who may not come in is reset.
-type guarded struct {
-	net.Listener
-	k *carried
-}
-
-// Accept waits for somebody who may come in.
-func (g guarded) Accept() (net.Conn, error) {
-	for {
-		c, err := g.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		g.k.visit()
-		if a, ok := c.RemoteAddr().(*net.TCPAddr); ok && g.k.door.opens(plainAddr(a.AddrPort())) {
-			return c, nil
-		}
-		if l, ok := c.(interface{ SetLinger(int) error }); ok {
-			_ = l.SetLinger(0)
-		}
-		c.Close()
-	}
-}
-
-func plainAddr(a netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
 // noHTTP is the part of a kind that only those have to which visitors speak HTTP.

@@ -316,12 +316,12 @@ func TestDoor(t *testing.T) {
 			t.Parallel()
 			s.Kind, s.Target = share.TCP, echoTCP(t)
 			p := carry(t, s, listen(t))
-			if c, err := net.Dial("tcp", p.addr); err == nil { // else it was reset at once
+			if c, err := net.Dial("tcp", p.addr); err == nil { // else it was reset that early
+				defer c.Close()
 				_ = c.SetDeadline(time.Now().Add(patience))
 				if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
 					t.Errorf("%d, %v", n, err)
 				}
-				c.Close()
 			}
 			s.Kind, s.Target, s.Sessions = share.UDP, echoUDP(t), 10
 			u := carry(t, s, listenPacket(t))

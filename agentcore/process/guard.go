@@ -111,8 +111,9 @@ func (s *stage) expired() string {
 	return fmt.Sprintf("it %s: give it another end with `sharetray set`, or expires=never and downloads=0", why)
 }
 
-// tellEnd has it told when the share expires.
-func (p *process) tellEnd(s share.Share) {
+// tellEnd has it told when the share expires. Connections that may last for days end
+// then, too; requests finish.
+func (p *process) tellEnd(st *stage, s share.Share) {
 	if s.Expires == 0 {
 		return
 	}
@@ -122,6 +123,9 @@ func (p *process) tellEnd(s share.Share) {
 		left := time.Until(time.Unix(int64(s.Expires), 0))
 		if left <= 0 {
 			p.targetChanged()
+			if c, ok := st.kind.(carrier); ok {
+				c.cut()
+			}
 			return
 		}
 		time.AfterFunc(min(left, longest), look)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -24,6 +25,8 @@ type kindEnv struct {
 	// received is the file for which files visitors have added; "": none.
 	received string
 	probes   *expected // announces probes that are no requests
+	// came tells of a visitor who makes no requests.
+	came func(netip.Addr)
 	// uploaded tells of a file that a visitor has added.
 	uploaded func(r *http.Request, path string, size int64)
 }

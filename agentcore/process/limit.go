@@ -165,10 +165,16 @@ func (l *limits) means() []string {
 	default:
 		add("processes %d: not enforced here (%s)", sh.Processes, l.group.why)
 	}
-	if sh.Connections > 0 {
+	switch {
+	case sh.Connections > 0 && sh.Kind == share.UDP:
+		add("connections %d: not enforced, since UDP has none; the key sessions bounds its visitors", sh.Connections)
+	case sh.Connections > 0:
 		add("connections %d: further ones wait", sh.Connections)
 	}
-	if sh.Bandwidth > 0 {
+	switch {
+	case sh.Bandwidth > 0 && sh.Kind == share.UDP:
+		add("bandwidth %s/s: not enforced for UDP", sh.Bandwidth)
+	case sh.Bandwidth > 0:
 		add("bandwidth %s/s: all visitors share it, in each direction", sh.Bandwidth)
 	}
 	return all

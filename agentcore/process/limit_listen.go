@@ -249,6 +249,11 @@ func (t *throttled) CloseWrite() error {
 	return t.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }
 
+// SetLinger says what becomes of what is not sent when it is closed.
+func (t *throttled) SetLinger(sec int) error {
+	return t.Conn.(interface{ SetLinger(int) error }).SetLinger(sec)
+}
+
 // Close ends whatever waits.
 func (t *throttled) Close() error {
 	t.close()

@@ -53,7 +53,7 @@ func newProxy(s share.Share, env kindEnv) (kind, error) {
 		port = map[string]string{"http": "80", "h2c": "80", "https": "443"}[u.Scheme]
 	}
 	k := &proxy{target: u, addr: net.JoinHostPort(u.Hostname(), port), verify: s.VerifyTLS, via: env.via}
-	k.watch = &watch{look: k.reach, changed: env.changed, log: env.log, kick: make(chan struct{}, 1), looked: make(chan struct{})}
+	k.watch = newWatch(k.reach, env)
 	return k, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -204,6 +205,7 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 		env.received = filepath.Join(filepath.Dir(m.Log.Path), logfile.ReceivedName)
 	}
 	var book *usage.Book
+	env.came = func(addr netip.Addr) { book.Came(addr.String()) }
 	env.uploaded = func(r *http.Request, path string, size int64) { book.Uploaded(r, path, size) }
 	kind, err := newKind(m.Share, env)
 	if err != nil {
@@ -264,9 +266,6 @@ func (p *process) serve(m link.Serve, socks []*platform.Socket) *link.Refusal {
 		return permanent("Caddy refused the configuration: %v", err)
 	}
 	if p.stage != nil { // it was held, and Caddy has left it for the new one
-		if !p.stage.isCarrier() && st.isCarrier() {
-			_ = caddy.Stop()
-		}
 		p.stage.close()
 	}
 	p.stage, p.serves, p.held, p.paused = st, &m, m.Hold, m.Hold
@@ -310,7 +309,7 @@ func (p *process) begin(m link.Serve) {
 		"address", p.stage.listensAt(), "pid", os.Getpid(), "version", p.version)
 	p.stage.limits.apply()
 	p.stage.kind.start()
-	p.tellEnd(m.Share)
+	p.tellEnd(p.stage, m.Share)
 	p.order = platform.SteadyClock()
 	go p.leaveRecord(m)
 	collector.begin(p.stage)

@@ -65,6 +65,7 @@ func newStage(name string, k kind) *stage {
 func (s *stage) run() error {
 	if c, ok := s.kind.(carrier); ok {
 		c.carry(s.listeners, s.packets)
+		_ = caddy.Stop() // what it ran before: to warm up, or a share that was held
 		return nil
 	}
 	cfg, err := s.config()

@@ -1,6 +1,8 @@
 package process
 
 import (
+	"time"
+
 	"sharetray/agentcore/process/forward"
 	"sharetray/agentcore/share"
 )
@@ -13,8 +15,12 @@ const mostConns = 16384
 
 // forwardOptions are those of every forwarder of connections.
 func (k *carried) forwardOptions(s share.Share, changed func()) forward.Options {
-	return forward.Options{Conns: mostConns, Idle: s.Idle, Probe: k.door.probes.probe, Changed: changed}
+	return forward.Options{Door: k.door, Conns: mostConns, Idle: s.Idle, Probe: k.probe, Changed: changed}
 }
+
+// lookPort is how often a target is looked at while it is up and nobody visits:
+// servers that speak first log a line for each.
+const lookPort = time.Minute
 
 // newTCP forwards connections to an address.
 func newTCP(s share.Share, env kindEnv) (kind, error) {
@@ -28,6 +34,6 @@ func newTCP(s share.Share, env kindEnv) (kind, error) {
 		return nil, err
 	}
 	k.forward, k.tcp = f, f.Serve
-	k.watchTarget(f.Check, env)
+	k.watchTarget(f.Check, lookPort, env)
 	return k, nil
 }

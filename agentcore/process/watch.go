@@ -25,6 +25,7 @@ type watch struct {
 	look    func(context.Context) string // a sentence, "" when the target is up
 	changed func()
 	log     *slog.Logger
+	up      time.Duration // how often it is looked at while it is up
 	kick    chan struct{}
 
 	busy   atomic.Bool   // used since the last look
@@ -32,6 +33,10 @@ type watch struct {
 
 	mu  sync.Mutex
 	err string
+}
+
+func newWatch(look func(context.Context) string, env kindEnv) *watch {
+	return &watch{look: look, changed: env.changed, log: env.log, up: lookUp, kick: make(chan struct{}, 1), looked: make(chan struct{})}
 }
 
 // used notes that a request goes to the target. It is on the path of each.
@@ -106,7 +111,7 @@ func (w *watch) run() {
 		case w.sentence() != "":
 			timer.Reset(lookDown)
 		default:
-			timer.Reset(lookUp)
+			timer.Reset(w.up)
 		}
 	}
 }

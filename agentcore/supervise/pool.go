@@ -41,7 +41,7 @@ type rehearsal struct {
 // covers reports whether what was rehearsed is what is to be served.
 func (r *rehearsal) covers(serve link.Serve, socks []*platform.Socket) bool {
 	return r != nil && r.serve.Share == serve.Share && r.serve.Log == serve.Log &&
-		slices.EqualFunc(r.socks, socks, func(a, b *platform.Socket) bool { return a.Addr() == b.Addr() })
+		slices.EqualFunc(r.socks, socks, func(a, b *platform.Socket) bool { return a.Addr() == b.Addr() && a.IsUDP() == b.IsUDP() })
 }
 
 type dropRequest struct {

@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/share"
+	"sharetray/platform"
 )
 
 // address is where and how a share is probed.
@@ -47,80 +49,80 @@ func speechOf(sh share.Share) speech {
 // probeAddr is the address at which a share is probed.
 func probeAddr(sh share.Share) address { return address{Addresses(sh)[0], speechOf(sh)} }
 
+// isAnnounced reports whether a probe there has to be announced to the process, as
+// it can't say itself what it is.
+func (a address) isAnnounced() bool { return a.speaks == speaksTCP || a.speaks == speaksUDP }
+
 // probe makes sure that visitors who come to addr are this very process's.
 func (p *Proc) probe(ctx context.Context, addr address, secret string) error {
-	switch addr.speaks {
-	case speaksHTTP, speaksHTTPS:
+	if !addr.isAnnounced() {
 		return probeHTTP(ctx, addr.AddrPort, addr.speaks == speaksHTTPS, secret, p.nonce)
 	}
 	return again(ctx, addr.AddrPort, func() error { return p.probeAnnounced(ctx, addr) })
 }
 
-// answerTime is for how long one announced probe is waited for: another process
-// that has taken it says nothing, or what its target says.
-const answerTime = 500 * time.Millisecond
+// leastWait is how long each announced probe is waited for at least.
+const leastWait = 250 * time.Millisecond
 
 // probeAnnounced has the process told, on its link, from which address the probe
-// comes, so that it answers that with its nonce.
+// comes, so that it answers that with its nonce. Whoever else takes it, for a
+// visitor, waits for what he says: so half of the time is left for other tries.
 func (p *Proc) probeAnnounced(ctx context.Context, addr address) error {
-	if addr.speaks == speaksUDP {
-		conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		if err := p.announce(ctx, conn.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
-			return err
-		}
-		_ = conn.SetDeadline(time.Now().Add(answerTime))
-		if _, err := conn.WriteToUDPAddrPort([]byte{0}, addr.AddrPort); err != nil {
-			return err
-		}
-		b := make([]byte, 256)
-		n, _, err := conn.ReadFromUDPAddrPort(b)
-		return p.isNonce(b[:n], err)
+	wait := time.Second
+	if end, ok := ctx.Deadline(); ok {
+		wait = max(time.Until(end)/2, leastWait)
 	}
-	from, err := freeSource()
-	if err != nil {
-		return err
-	}
-	if err := p.announce(ctx, from); err != nil {
-		return err
-	}
-	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), Timeout: answerTime}
-	conn, err := d.DialContext(ctx, "tcp", addr.String())
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	conn, err := p.connect(ctx, addr)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(answerTime))
-	b, err := io.ReadAll(io.LimitReader(conn, 256))
-	return p.isNonce(b, err)
-}
-
-func (p *Proc) isNonce(b []byte, err error) error {
+	end, _ := ctx.Deadline()
+	_ = conn.SetReadDeadline(end)
+	b := make([]byte, 256)
+	n, err := conn.Read(b) // the nonce is sent at once
 	switch {
-	case string(b) == p.nonce:
+	case string(b[:n]) == p.nonce:
 		return nil
-	case err != nil:
+	case err != nil && !errors.Is(err, io.EOF):
 		return err
 	}
 	return errStranger
 }
 
+// connect comes to addr as a visitor who was announced. Until then, and for as long
+// as the connection is there, nobody else can come from where it comes from.
+func (p *Proc) connect(ctx context.Context, addr address) (net.Conn, error) {
+	if addr.speaks == speaksTCP {
+		d := net.Dialer{ControlContext: func(ctx context.Context, _, _ string, c syscall.RawConn) error {
+			from, err := platform.BindSource(c)
+			if err == nil {
+				err = p.announce(ctx, from)
+			}
+			return err
+		}}
+		return d.DialContext(ctx, "tcp4", addr.String())
+	}
+	here := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	conn, err := net.DialUDP("udp4", here, net.UDPAddrFromAddrPort(addr.AddrPort))
+	if err != nil {
+		return nil, err
+	}
+	if err = p.announce(ctx, conn.LocalAddr().(*net.UDPAddr).AddrPort()); err == nil {
+		_, err = conn.Write(nil) // what does the least harm at a target
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
 func (p *Proc) announce(ctx context.Context, from netip.AddrPort) error {
 	_, err := p.link.Ask(ctx, link.Message{Type: link.TypeExpect, Source: from})
 	return err
-}
-
-// freeSource is an address of this computer's own from which nobody connects yet.
-func freeSource() (netip.AddrPort, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).AddrPort(), nil
 }
 
 // probeHTTP sends requests through addr until this very process answers one, which

@@ -103,7 +103,7 @@ func (s sockets) hold(kind share.Kind, want []netip.AddrPort) error {
 	}
 	var fresh []*platform.Socket
 	for _, addr := range want {
-		if s[addr] != nil {
+		if held := s[addr]; held != nil && held.IsUDP() == (kind == share.UDP) {
 			continue
 		}
 		sock, err := listen(addr)
@@ -114,11 +114,14 @@ func (s sockets) hold(kind share.Kind, want []netip.AddrPort) error {
 			for _, f := range fresh {
 				f.Close()
 			}
-			return BindProblem(addr, err)
+			return bindError(addr, kind == share.UDP, err)
 		}
 		fresh = append(fresh, sock)
 	}
 	for _, f := range fresh {
+		if past := s[f.Addr()]; past != nil { // the share was of another kind
+			past.Close()
+		}
 		s[f.Addr()] = f
 	}
 	return nil
@@ -142,9 +145,6 @@ func (s sockets) trim(want []netip.AddrPort) {
 // who is there already, and nobody else.
 func (s sockets) release() {
 	for _, sock := range s {
-		if sock.IsUDP() {
-			continue
-		}
 		_ = sock.StopNew() // a system that can't resets who comes at the last instant
 	}
 	s.trim(nil)
@@ -175,13 +175,13 @@ func closeAll(socks []*platform.Socket) {
 	}
 }
 
-// BindProblem says why addr could not be bound, and what to do about it.
-func BindProblem(addr netip.AddrPort, err error) error {
+// bindError says why addr could not be bound, and what to do about it.
+func bindError(addr netip.AddrPort, udp bool, err error) error {
 	port := addr.Port()
 	switch {
 	case platform.IsAddrInUse(err):
 		holder := "another program"
-		if pid, name, ok := platform.PortHolder(port); ok && pid == os.Getpid() {
+		if pid, name, ok := platform.PortHolder(port, udp); ok && pid == os.Getpid() {
 			holder = "another share"
 		} else if ok {
 			holder = fmt.Sprintf("%s (pid %d)", name, pid)

@@ -209,6 +209,11 @@ func (l *loop) ping(id int, w *worker) {
 // serves as many visitors as it may lets the question wait with the other ones:
 // that it says so on its link will do.
 func (p *Proc) answers(ctx context.Context, addr address, secret string) (*link.Health, error) {
+	if addr.isAnnounced() { // one that waits too long would be taken for a visitor
+		if h, err := p.ping(ctx); err != nil || h != nil && h.Full != "" {
+			return h, err
+		}
+	}
 	err := p.probe(ctx, addr, secret)
 	if err == nil {
 		return p.ping(ctx)

@@ -30,15 +30,32 @@ const waitingRoom = 128
 const probeTimeout = 2 * time.Second
 
 // Probe reports whether the connection or datagram from remote is a probe of
-// the supervisor, and what to answer: to a datagram, nothing if the answer is
-// empty. It is asked about each, and must be quick
+// the supervisor, and what to answer. It is asked about each, and must be quick
 // and safe to call from several goroutines. A probe is no visitor: it is
 // answered when every connection is in use, too, and counted nowhere.
 type Probe func(remote netip.AddrPort) (answer []byte, ok bool)
 
+// Door is who may come in. Its functions must be quick, must not call the
+// forwarder, and be safe to call from several goroutines.
+type Door struct {
+	Admit func(remote netip.AddrPort) bool // asked about each visitor; whom it refuses is denied. nil: all may
+	Came  func(remote netip.AddrPort)      // told of each who was let in. nil: nobody wants to know
+}
+
+func (d Door) withDefaults() Door {
+	if d.Admit == nil {
+		d.Admit = func(netip.AddrPort) bool { return true }
+	}
+	if d.Came == nil {
+		d.Came = func(netip.AddrPort) {}
+	}
+	return d
+}
+
 // Options are what every forwarder of connections may be told. The zero value
 // has the default of each.
 type Options struct {
+	Door
 	Conns       int           // open at the same time; 0: 1,024
 	Idle        time.Duration // without a byte in either direction, then it is cut; 0: never, keep-alive finds the dead
 	DialTimeout time.Duration // of one try to connect; 0: 10 s
@@ -48,6 +65,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	o.Door = o.Door.withDefaults()
 	if o.Conns <= 0 {
 		o.Conns = defaultConns
 	}
@@ -70,7 +88,7 @@ func (o Options) withDefaults() Options {
 // they are handed on, those of a fast transfer about ten times a second.
 type Stats struct {
 	Active int64  // connections or sessions that are open
-	Total  uint64 // that ever came, those denied too; of sessions, those that began
+	Total  uint64 // that were let in, served or not; of sessions, those that began
 	In     uint64 // bytes from visitors to the target
 	Out    uint64 // bytes from the target to visitors
 	Denied uint64 // connections that were not served, or datagrams: no room, target down, not allowed
@@ -165,7 +183,13 @@ func (s *server) Serve(ln net.Listener) error {
 
 // accepted answers a probe, or serves a visitor, in a goroutine of its own.
 func (s *server) accepted(c net.Conn) {
-	answer, probe := s.opt.Probe(addrPort(c.RemoteAddr()))
+	from := addrPort(c.RemoteAddr())
+	answer, probe := s.opt.Probe(from)
+	if !probe && !s.opt.Admit(from) {
+		s.denied.Add(1)
+		reset(c)
+		return
+	}
 	if !s.track(c) { // closed meanwhile
 		return
 	}
@@ -173,6 +197,8 @@ func (s *server) accepted(c net.Conn) {
 		s.mu.Lock()
 		s.visits++
 		s.mu.Unlock()
+		s.total.Add(1)
+		s.opt.Came(from)
 	}
 	s.work.Go(func() {
 		defer s.untrack(c)
@@ -182,7 +208,6 @@ func (s *server) accepted(c net.Conn) {
 			return
 		}
 		defer s.left()
-		s.total.Add(1)
 		if !s.handle(s.ctx, c) {
 			s.denied.Add(1)
 			reset(c) // if it is still open, nobody has said why
@@ -288,6 +313,15 @@ func (s *server) Close() error {
 	s.mu.Unlock()
 	s.work.Wait()
 	return nil
+}
+
+// Cut resets all connections that are open. It takes new ones as before.
+func (s *server) Cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		reset(c)
+	}
 }
 
 func (s *server) shut() {

@@ -58,7 +58,7 @@ var errDenied = errors.New("the destination is not allowed")
 
 // SOCKSOptions are what a SOCKS proxy is told, beside what every forwarder is.
 type SOCKSOptions struct {
-	Options
+	Options // Door's Came is told of those whose password was right
 
 	// Users are names and the bcrypt hashes of their passwords. No users is an
 	// error, unless Open says that anybody may come in.
@@ -90,6 +90,7 @@ type Throttle interface {
 type SOCKS struct {
 	*server
 	opt       SOCKSOptions
+	came      func(netip.AddrPort)
 	passwords *password.Checker
 
 	door    sync.Mutex
@@ -117,7 +118,10 @@ func NewSOCKS(opt SOCKSOptions) (*SOCKS, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 		}
 	}
-	f := &SOCKS{opt: opt, passwords: password.NewChecker(opt.Users)}
+	opt.Door = opt.Door.withDefaults()
+	came := opt.Came
+	opt.Came = nil
+	f := &SOCKS{opt: opt, came: came, passwords: password.NewChecker(opt.Users)}
 	f.server = newServer(opt.Options, f.serve)
 	return f, nil
 }
@@ -128,6 +132,7 @@ func (f *SOCKS) serve(ctx context.Context, visitor net.Conn) (served bool) {
 		bye(visitor)
 		return false
 	}
+	f.came(addrPort(visitor.RemoteAddr()))
 	if !f.enter() {
 		_ = reply(visitor, replyFailed)
 		bye(visitor)

@@ -41,6 +41,7 @@ const (
 // UDPOptions are what a UDP forwarder may be told. The zero value has the
 // default of each.
 type UDPOptions struct {
+	Door                   // Admit is asked about each datagram, Came told of each session
 	Sessions int           // visitors (addresses and ports) at the same time; 0: 1,024
 	Idle     time.Duration // without a datagram in either direction, then a session ends; 0: 2 min (RFC 4787, REQ-5)
 	Probe    Probe         // nil: there are no probes
@@ -103,6 +104,7 @@ type session struct {
 
 // NewUDP forwards to target, which is "host:port".
 func NewUDP(target string, opt UDPOptions) (*UDP, error) {
+	opt.Door = opt.Door.withDefaults()
 	if opt.Sessions <= 0 {
 		opt.Sessions = defaultSessions
 	}
@@ -201,11 +203,11 @@ func (f *UDP) next(p *udpPort, buf []byte) error {
 // arrived hands on a visitor's datagram.
 func (f *UDP) arrived(p *udpPort, from netip.AddrPort, b []byte) {
 	if answer, ok := f.opt.Probe(from); ok {
-		if len(answer) == 0 {
-			f.denied.Add(1)
-			return
-		}
 		_, _ = p.WriteToUDPAddrPort(answer, from)
+		return
+	}
+	if !f.opt.Admit(from) {
+		f.denied.Add(1)
 		return
 	}
 	s := f.sessionOf(p, from)
@@ -267,6 +269,7 @@ func (f *UDP) sessionOf(p *udpPort, from netip.AddrPort) *session {
 	f.sessions[from] = s
 	f.total.Add(1)
 	f.active.Add(1)
+	f.opt.Came(from)
 	f.work.Go(func() { f.answers(s) })
 	return s
 }
@@ -459,6 +462,15 @@ func (f *UDP) Close() error {
 	f.mu.Unlock()
 	f.work.Wait()
 	return nil
+}
+
+// Cut ends all sessions. It takes new ones as before.
+func (f *UDP) Cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.sessions {
+		f.endLocked(s)
+	}
 }
 
 func (f *UDP) seeEmptyLocked() {

@@ -1,5 +1,5 @@
-// Package usage counts how a share is used over HTTP: requests, bytes, visitors,
-// finished downloads. It writes a line about each request to an access log.
+// Package usage counts how a share is used, above all over HTTP: requests, bytes,
+// visitors, finished downloads. It writes a line about each request to an access log.
 //
 // It must not know what is shared, nor who may visit. It never stands between
 // the server and its connection in a way that would keep files from being sent
@@ -105,11 +105,37 @@ func (b *Book) Begin(w http.ResponseWriter, r *http.Request) *Request {
 	return q
 }
 
+// Came notes a visit that is no request: a connection, say.
+func (b *Book) Came(addr string) {
+	now := time.Now()
+	b.mu.Lock()
+	v, first := b.visitor(addr, now)
+	v.Requests++
+	v.Last = now
+	b.mu.Unlock()
+	if first {
+		b.opt.Visit(link.Visit{What: share.FirstVisit, Addr: addr})
+	}
+	b.changed()
+}
+
 // note enters a request that has ended among its visitor's, and reports whether
 // this is the first of him.
 func (b *Book) note(q *Request, addr, user string, now time.Time) (first bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	v, first := b.visitor(addr, q.began)
+	v.User, v.Agent, v.Path = user, short(q.r.UserAgent()), short(q.r.URL.Path)
+	v.Requests++
+	v.BytesIn += q.in
+	v.BytesOut += q.out
+	v.Last = now
+	return first
+}
+
+// visitor returns the entry of a visitor, and reports whether it is new. b.mu is
+// held.
+func (b *Book) visitor(addr string, came time.Time) (v *link.Visitor, first bool) {
 	e := b.byAddr[addr]
 	if e == nil {
 		first = true
@@ -118,18 +144,12 @@ func (b *Book) note(q *Request, addr, user string, now time.Time) (first bool) {
 			delete(b.byAddr, oldest.Value.(*link.Visitor).Addr)
 			b.latest.Remove(oldest)
 		}
-		e = b.latest.PushFront(&link.Visitor{Addr: addr, First: q.began})
+		e = b.latest.PushFront(&link.Visitor{Addr: addr, First: came})
 		b.byAddr[addr] = e
 	} else {
 		b.latest.MoveToFront(e)
 	}
-	v := e.Value.(*link.Visitor)
-	v.User, v.Agent, v.Path = user, short(q.r.UserAgent()), short(q.r.URL.Path)
-	v.Requests++
-	v.BytesIn += q.in
-	v.BytesOut += q.out
-	v.Last = now
-	return first
+	return e.Value.(*link.Visitor), first
 }
 
 func (b *Book) changed() {
