@@ -18,6 +18,7 @@ type Status struct {
 	Kind      share.Kind        `json:"kind,omitempty"`
 	Target    string            `json:"target"`
 	Reach     share.Reach       `json:"reach,omitempty"`
+	Dir       string            `json:"dir,omitempty"` // where a command runs
 	Port      uint16            `json:"port"`
 	State     supervise.Phase   `json:"state"`
 	Trouble   supervise.Trouble `json:"trouble,omitempty"` // what is at fault when not all is well
@@ -83,6 +84,7 @@ func (m *member) status() Status {
 		st.Kind, st.Target, st.Reach, st.Port = m.share.Kind, m.share.Target, m.share.Reach, m.share.Port
 		st.Paused, st.Notify, st.StopGrace = m.share.Paused, m.share.Notify, m.share.StopGrace.String()
 		st.URLs = links(m.share, m.last.State.Link, m.host())
+		st.Dir = m.share.Dir
 		st.NotifyOf = m.share.NotifyOf.Values()
 		st.Networks = m.share.Networks.Values()
 		for _, u := range m.share.Users.Values() {

@@ -235,6 +235,8 @@ func (a *app) openCommand() *cobra.Command {
 			switch {
 			case err != nil:
 				return err
+			case !st.Kind.IsHTTP():
+				return problem.New(problem.Conflict, "%s is a %s share, which no browser can open: use %s in a program that speaks it", st.Name, st.Kind, link(st))
 			case !isUp(st) || len(st.URLs) == 0:
 				return problem.New(problem.Conflict, "%s can't be opened, as it is %s: `sharetray start %s` starts it", st.Name, st.State, quoted(st.Name))
 			}

@@ -238,7 +238,10 @@ func (a *app) shareNow(ctx context.Context, n agentcore.NewShare) (agentcore.Sta
 func alreadyShared(list []agentcore.Status, n agentcore.NewShare) (agentcore.Status, bool) {
 	for _, st := range list {
 		port, named := n.Keys["port"]
-		if string(st.Kind) == n.Kind && st.Target == n.Target && st.State != supervise.Invalid &&
+		// What has no target, or one that means another thing elsewhere, is not the
+		// same because it is called alike.
+		same := st.Target == n.Target && (n.Kind != string(share.SOCKS) || n.Name != "") && (n.Keys["dir"] == "" || n.Keys["dir"] == st.Dir)
+		if string(st.Kind) == n.Kind && same && st.State != supervise.Invalid &&
 			(n.Name == "" || strings.EqualFold(n.Name, st.Name)) &&
 			(!named || port == strconv.Itoa(int(st.Port))) {
 			return st, true
@@ -252,6 +255,9 @@ func alreadyShared(list []agentcore.Status, n agentcore.NewShare) (agentcore.Sta
 func (a *app) shareAgain(ctx context.Context, client *control.Client, st agentcore.Status, n agentcore.NewShare) (agentcore.Status, error) {
 	changes := map[string]string{}
 	for key, value := range n.Keys {
+		if key == "secret" && value == "new" && slices.ContainsFunc(st.URLs, func(u string) bool { return strings.Contains(u, "/s/") }) {
+			continue // it has one, and its link stays
+		}
 		if key != "port" && value != currently(st)[key] {
 			changes[key] = value
 		}
@@ -276,7 +282,7 @@ func (a *app) shareAgain(ctx context.Context, client *control.Client, st agentco
 
 // currently is what a status tells of a share's keys, which is not all of them.
 func currently(st agentcore.Status) map[string]string {
-	return map[string]string{"reach": string(st.Reach), "notify": strconv.FormatBool(st.Notify)}
+	return map[string]string{"reach": string(st.Reach), "notify": strconv.FormatBool(st.Notify), "dir": st.Dir}
 }
 
 // isUp reports whether a share answers its link, be it to say that its target

@@ -184,3 +184,32 @@ func TestLogOfTheAgentIsBounded(t *testing.T) {
 		t.Errorf("the old log is lost: %v", err)
 	}
 }
+
+func TestAlreadyShared(t *testing.T) {
+	t.Parallel()
+	list := []agentcore.Status{
+		{Name: "docs", Kind: share.Web, Target: "/docs", Port: 1},
+		{Name: "npm", Kind: share.Command, Target: "npm run dev", Dir: "/a", Port: 2},
+		{Name: "socks", Kind: share.SOCKS, Port: 3},
+		{Name: "bad", Kind: share.Web, Target: "/bad", State: supervise.Invalid},
+	}
+	for _, c := range []struct {
+		n    agentcore.NewShare
+		want string
+	}{
+		{agentcore.NewShare{Kind: "web", Target: "/docs"}, "docs"},
+		{agentcore.NewShare{Kind: "drive", Target: "/docs"}, ""},
+		{agentcore.NewShare{Kind: "web", Target: "/docs", Name: "other"}, ""},
+		{agentcore.NewShare{Kind: "web", Target: "/docs", Keys: map[string]string{"port": "9"}}, ""},
+		{agentcore.NewShare{Kind: "web", Target: "/bad"}, ""},
+		{agentcore.NewShare{Kind: "command", Target: "npm run dev", Keys: map[string]string{"dir": "/a"}}, "npm"},
+		{agentcore.NewShare{Kind: "command", Target: "npm run dev", Keys: map[string]string{"dir": "/b"}}, ""},
+		{agentcore.NewShare{Kind: "socks"}, ""},
+		{agentcore.NewShare{Kind: "socks", Name: "socks"}, "socks"},
+	} {
+		st, ok := alreadyShared(list, c.n)
+		if st.Name != c.want || ok != (c.want != "") {
+			t.Errorf("%+v: %s", c.n, st.Name)
+		}
+	}
+}

@@ -71,6 +71,11 @@ type ender interface {
 	end()
 }
 
+// tidier is a kind that leaves something behind which nobody needs any more.
+type tidier interface {
+	tidy()
+}
+
 // provisioner is a kind that gives something to Caddy while it is set up.
 type provisioner interface {
 	provision(caddy.Context) error

@@ -142,6 +142,9 @@ func (p *process) stop() (again bool) {
 	go func() {
 		if st != nil {
 			p.end(st, paused)
+			if k, ok := st.kind.(tidier); ok && !paused {
+				k.tidy()
+			}
 		}
 		p.exit <- 0
 	}()

@@ -15,6 +15,7 @@ import (
 	caddyzstd "github.com/caddyserver/caddy/v2/modules/caddyhttp/encode/zstd"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/fileserver"
 
+	"sharetray/agentcore/process/intake"
 	"sharetray/agentcore/share"
 	"sharetray/assets/pages"
 )
@@ -129,6 +130,13 @@ func (k *web) explain(w http.ResponseWriter, r *http.Request, err error) error {
 	}
 	answerPage(w, r, status, p)
 	return nil
+}
+
+// tidy removes the folder for what comes in, if there is nothing in it.
+func (k *web) tidy() {
+	if root := k.folder.root.Load(); root != nil && k.folder.private != nil {
+		_ = root.Remove(intake.Folder)
+	}
 }
 
 func (k *web) check()              { k.folder.look() }
