@@ -15,6 +15,7 @@ import (
 	"sharetray/agentcore"
 	"sharetray/agentcore/control/controltest"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/share"
 	"sharetray/agentcore/supervise"
 )
 
