@@ -55,6 +55,8 @@ from_npm() {
 from_debian runit runsvdir
 from_debian s6 s6-svscan
 from_debian supervisor supervisord
+from_debian rclone rclone
+from_debian socat socat
 from_npm pm2
 
 if [ -n "$missing" ]; then

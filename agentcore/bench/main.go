@@ -27,6 +27,7 @@ import (
 // plan says how much is measured.
 type plan struct {
 	kills     int           // of each supervisor's process
+	kindKills int           // of the process of each kind of share
 	uptime    time.Duration // how long a service answers before it is killed again
 	pairs     int           // rounds of throughput, each one window a server
 	window    time.Duration
@@ -46,20 +47,20 @@ type plan struct {
 
 var (
 	whole = plan{
-		kills: 20, uptime: 1500 * time.Millisecond,
+		kills: 20, kindKills: 10, uptime: 1500 * time.Millisecond,
 		pairs: 9, window: 2 * time.Second, warmup: 300 * time.Millisecond, large: 512 << 20,
 		few: 2, many: 12, shares: 100, starts: 3, idle: 5 * time.Minute,
 		deaths: 50, upgrades: 3, upgraded: 20, rolls: 20, stops: 5, download: 48 << 20,
 	}
 	quick = plan{
-		kills: 2, uptime: 1200 * time.Millisecond,
+		kills: 2, kindKills: 1, uptime: 1200 * time.Millisecond,
 		pairs: 2, window: 200 * time.Millisecond, warmup: 50 * time.Millisecond, large: 8 << 20,
 		few: 1, many: 3, shares: 4, starts: 1, idle: time.Second,
 		deaths: 2, upgrades: 1, upgraded: 3, rolls: 2, stops: 1, download: 4 << 20,
 	}
 )
 
-var parts = []string{"gap", "rate", "memory", "start", "idle", "death", "upgrade", "roll"}
+var parts = []string{"gap", "kinds", "rate", "memory", "start", "idle", "death", "upgrade", "roll"}
 
 func main() {
 	workerMain()
@@ -140,6 +141,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		switch part {
 		case "gap":
 			rep.Gaps = measureGaps(ctx, r, supervisors, p)
+		case "kinds":
+			rep.Kinds = measureKinds(ctx, r, tray, p)
 		case "rate":
 			rep.Rate = measureRate(ctx, r, tray, p)
 		case "memory":

@@ -26,6 +26,7 @@ type report struct {
 	Quick    bool
 
 	Gaps    []gapResult
+	Kinds   *kindsResult
 	Rate    *rateResult
 	Memory  *memoryResult
 	Start   *startResult
@@ -115,6 +116,7 @@ func (rep *report) goals() []goal {
 			return fmt.Sprintf("%d over %d", g.Refused, len(g.Gaps)), atMost(float64(g.Refused), 0, plain)
 		})
 	}
+	rep.Kinds.goals(add)
 	if rate := rep.Rate; rate != nil {
 		failed := either(rate.Missing, rate.Failed)
 		for _, row := range []struct {
@@ -187,6 +189,7 @@ func (rep *report) failures() []string {
 	for _, g := range rep.Gaps {
 		add("crash gap of "+g.Who, g.Failed)
 	}
+	rep.Kinds.failures(add)
 	if rep.Rate != nil {
 		add("throughput", rep.Rate.Failed)
 	}
@@ -270,6 +273,7 @@ func (rep *report) markdown() string {
 		p.row(g.figure, g.want, g.got, g.verdict)
 	}
 	rep.writeGaps(p)
+	rep.Kinds.write(p)
 	rep.writeRate(p)
 	rep.writeMemory(p)
 	rep.writeStart(p)
