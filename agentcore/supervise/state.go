@@ -175,6 +175,7 @@ type Event struct {
 	Health    *link.Health  // Probed, Answered, Told
 	Reason    string        // Spoil, Find, BindFailed, Refused, Probed, Exited
 	Permanent bool          // BindFailed, Refused, Exited: trying again will not mend it
+	Blocked   bool          // Refused: a further port that it needs is somebody else's
 	StopGrace time.Duration
 	Roll      bool // Declare: the process must be replaced for it
 	Final     bool // Stop: for good

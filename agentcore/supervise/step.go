@@ -233,11 +233,16 @@ func bindFailed(m *machine, e Event) {
 	if !m.blocked && m.bindSoon() {
 		return
 	}
-	m.enter(Backoff, PortTrouble, e.Reason)
+	m.blockedBy(e.Reason)
+}
+
+// blockedBy waits for a port that somebody else has.
+func (m *machine) blockedBy(reason string) {
+	m.enter(Backoff, PortTrouble, reason)
 	m.timer(RetryDue, m.policy.Backoff(m.portTries()))
 	if !m.blocked {
 		m.blocked = true
-		m.tell(Notice{Kind: NoticeBlocked, Cause: e.Reason})
+		m.tell(Notice{Kind: NoticeBlocked, Cause: reason})
 	}
 }
 
@@ -293,6 +298,10 @@ func refused(m *machine, e Event) {
 	m.Cur = Worker{}
 	if e.Permanent {
 		m.fail(ConfigTrouble, e.Reason)
+		return
+	}
+	if e.Blocked {
+		m.blockedBy(e.Reason)
 		return
 	}
 	m.badStart(e.Reason)

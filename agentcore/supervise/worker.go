@@ -73,7 +73,7 @@ func (l *loop) bringUp(ctx context.Context, id int, serve link.Serve, lent []*pl
 	if refused, ok := errors.AsType[*link.Refused](err); ok {
 		e.Reason, e.Permanent = refused.Sentence, refused.Permanent
 	} else if problem.CodeOf(err) != "" && problem.Is(err, problem.Conflict) {
-		e.Reason = problem.Sentence(err)
+		e.Reason, e.Blocked = problem.Sentence(err), true
 	} else if errors.Is(err, link.ErrClosed) {
 		e.Reason = proc.cause
 	}
