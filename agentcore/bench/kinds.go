@@ -97,7 +97,7 @@ func kindShare(ctx context.Context, r *rig, tray sharetray, k kindOf) (o *one, p
 	if err != nil {
 		return nil, 0, 0, nil, err
 	}
-	if err := os.WriteFile(r.dir+"/Caddyfile", []byte(":80\nroot * "+r.site+"\nfile_server\n"), 0o600); err == nil {
+	if err = os.WriteFile(r.dir+"/Caddyfile", []byte(":80\nroot * "+r.site+"\nfile_server\n"), 0o600); err == nil {
 		err = firstAnswer(ctx, behind)
 	}
 	if err != nil {
