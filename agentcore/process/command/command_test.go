@@ -105,7 +105,7 @@ func start(args ...string) {
 // quick is a policy with short waits.
 func quick() policy.Policy {
 	p := policy.Default()
-	p.BackoffMin, p.BackoffMax, p.GiveUpAfter = time.Millisecond, 10*time.Millisecond, 4
+	p.MinReady, p.BackoffMin, p.BackoffMax, p.GiveUpAfter = 1, time.Millisecond, 10*time.Millisecond, 4
 	return p
 }
 
@@ -236,7 +236,6 @@ func TestComesBack(t *testing.T) {
 	b := run(t, Spec{}, "serve")
 	b.ready()
 	before := b.State()
-	time.Sleep(quick().MinReady) // so long it has to be ready to be started again at once
 	kill(t, before.PID)
 	b.until("another process", func(s State) bool { return s.Ready && s.PID != before.PID })
 	if got := b.get(); !strings.HasPrefix(got, fmt.Sprint(b.State().PID, " ")) {
