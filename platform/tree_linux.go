@@ -6,6 +6,7 @@ import (
 	ossignal "os/signal"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,8 +90,10 @@ func descendants() []process {
 
 // KillMarked ends processes of this user whose environment has the variable name
 // with a value of which orphaned says that its owner is gone, and all of them
-// again until there are none. It returns how many there were.
+// again until there are none. It returns how many there were. They have let go of
+// their ports and files by then: it waits for that, but no longer than killWait.
 func KillMarked(name string, orphaned func(value string) bool) (killed int) {
+	until := time.Now().Add(killWait)
 	for range 10 {
 		found := false
 		entries, err := os.ReadDir("/proc")
@@ -108,7 +111,7 @@ func KillMarked(name string, orphaned func(value string) bool) (killed int) {
 				continue
 			}
 			for v := range bytes.SplitSeq(env, []byte{0}) {
-				if value, ok := strings.CutPrefix(string(v), name+"="); ok && orphaned(value) && unix.Kill(pid, unix.SIGKILL) == nil {
+				if value, ok := strings.CutPrefix(string(v), name+"="); ok && orphaned(value) && kill(pid, until) {
 					found = true
 					killed++
 				}
@@ -119,4 +122,27 @@ func KillMarked(name string, orphaned func(value string) bool) (killed int) {
 		}
 	}
 	return killed
+}
+
+// killWait is far more than a process takes to die that no disk or network holds up.
+const killWait = 5 * time.Second
+
+// kill ends a process and waits until it is dead: while one dies its environment is
+// gone already, but not what it has open.
+func kill(pid int, until time.Time) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil { // a kernel before 5.3, or it has ended
+		return unix.Kill(pid, unix.SIGKILL) == nil
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
+		return false
+	}
+	for wait := time.Until(until); wait > 0; wait = time.Until(until) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(wait.Milliseconds())+1)
+		if n > 0 || err != nil && err != unix.EINTR {
+			break
+		}
+	}
+	return true
 }
