@@ -46,7 +46,7 @@ func (res *gapResult) measure(ctx context.Context, r *rig, s supervisor, p plan)
 		return err
 	}
 	defer svc.stop()
-	return res.crash(ctx, svc, target{address(ports[0]), smallFile, smallSize}, p)
+	return res.crash(ctx, svc, at(ports[0]), p)
 }
 
 // crash kills the serving process again and again while visitors come.

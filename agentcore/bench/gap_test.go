@@ -121,7 +121,7 @@ func TestCrashMeasuresTheGap(t *testing.T) {
 	m := startMortal(t, 60*time.Millisecond)
 	var res gapResult
 	p := plan{kills: 3, uptime: 50 * time.Millisecond}
-	if err := res.crash(t.Context(), m, target{m.addr, "file", 64}, p); err != nil {
+	if err := res.crash(t.Context(), m, target{addr: m.addr, file: "file", size: 64}, p); err != nil {
 		t.Fatal(err)
 	}
 	if len(res.Gaps) != 3 || least(res.Gaps) < m.down {
@@ -138,7 +138,7 @@ func TestCrashSaysThatNothingCameBack(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	var res gapResult
-	err := res.crash(ctx, m, target{m.addr, "file", 64}, plan{kills: 1, uptime: time.Minute})
+	err := res.crash(ctx, m, target{addr: m.addr, file: "file", size: 64}, plan{kills: 1, uptime: time.Minute})
 	if err == nil || !strings.Contains(err.Error(), "deadline") {
 		t.Errorf("interrupted while it waited: %v", err)
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -35,17 +37,26 @@ type peerRate struct {
 type kindOf struct {
 	kind string
 	args func(r *rig, behind int) []string
+	via  func(behind int) way // nil: over HTTP
 }
 
 var kindsMeasured = []kindOf{
-	{"web", func(r *rig, _ int) []string { return []string{"web", r.site} }},
-	{"drive", func(r *rig, _ int) []string { return []string{"drive", r.site} }},
-	{"proxy", func(_ *rig, behind int) []string { return []string{"proxy", strconv.Itoa(behind)} }},
-	{"caddy", func(r *rig, _ int) []string { return []string{"caddy", r.dir + "/Caddyfile"} }},
-	{"tcp", func(_ *rig, behind int) []string { return []string{"tcp", strconv.Itoa(behind)} }},
+	{"web", func(r *rig, _ int) []string { return []string{"web", r.site} }, nil},
+	{"drive", func(r *rig, _ int) []string { return []string{"drive", r.site} }, nil},
+	{"proxy", func(_ *rig, behind int) []string { return []string{"proxy", strconv.Itoa(behind)} }, nil},
+	{"caddy", func(r *rig, _ int) []string { return []string{"caddy", r.dir + "/Caddyfile"} }, nil},
+	{"tcp", func(_ *rig, behind int) []string { return []string{"tcp", strconv.Itoa(behind)} }, nil},
+	{
+		"udp", func(_ *rig, behind int) []string { return []string{"udp", strconv.Itoa(behind)} },
+		func(int) way { return way{datagrams: true} },
+	},
+	{
+		"socks", func(_ *rig, behind int) []string { return []string{"socks", "--to", address(behind)} },
+		func(behind int) way { return way{socks: netip.MustParseAddrPort(address(behind))} },
+	},
 	{"command", func(r *rig, _ int) []string {
 		return []string{"command", "--ready", "http", "--", r.caddy, "file-server", "--root", r.site, "--listen", "127.0.0.1:{port}"}
-	}},
+	}, nil},
 }
 
 func measureKinds(ctx context.Context, r *rig, tray sharetray, p plan) *kindsResult {
@@ -87,33 +98,45 @@ func measureKinds(ctx context.Context, r *rig, tray sharetray, p plan) *kindsRes
 }
 
 // kindShare starts an agent with one share of a kind, and what is behind it.
-func kindShare(ctx context.Context, r *rig, tray sharetray, k kindOf) (o *one, port, behind int, stop func(), err error) {
+func kindShare(ctx context.Context, r *rig, tray sharetray, k kindOf) (o *one, t target, behind int, stop func(), err error) {
 	ports, err := freePorts(2)
 	if err != nil {
-		return nil, 0, 0, nil, err
+		return nil, t, 0, nil, err
 	}
-	port, behind = ports[0], ports[1]
+	port, behind := ports[0], ports[1]
+	t = at(port)
+	if k.via != nil {
+		t.via = k.via(behind)
+	}
 	caddy, err := plainCaddy(r, behind)
 	if err != nil {
-		return nil, 0, 0, nil, err
+		return nil, t, 0, nil, err
 	}
 	if err = os.WriteFile(r.dir+"/Caddyfile", []byte(":80\nroot * "+r.site+"\nfile_server\n"), 0o600); err == nil {
 		err = firstAnswer(ctx, behind)
 	}
 	if err != nil {
 		caddy.stop()
-		return nil, 0, 0, nil, err
+		return nil, t, 0, nil, err
 	}
+	echo, err := net.ListenPacket("udp", address(behind))
+	if err != nil {
+		caddy.stop()
+		return nil, t, 0, nil, err
+	}
+	go echoes(echo)
 	a, err := tray.home(r)
 	if err == nil {
 		err = a.start()
 	}
 	if err != nil {
 		caddy.stop()
-		return nil, 0, 0, nil, err
+		echo.Close()
+		return nil, t, 0, nil, err
 	}
 	stop = func() {
 		a.stop()
+		echo.Close()
 		caddy.stop()
 	}
 	if err = a.awaitControl(ctx); err == nil {
@@ -122,22 +145,22 @@ func kindShare(ctx context.Context, r *rig, tray sharetray, k kindOf) (o *one, p
 		_, err = a.run(ctx, args...)
 	}
 	if err == nil {
-		err = firstAnswer(ctx, port)
+		err = t.firstAnswer(ctx)
 	}
 	if err != nil {
 		stop()
-		return nil, 0, 0, nil, err
+		return nil, t, 0, nil, err
 	}
-	return &one{a}, port, behind, stop, nil
+	return &one{a}, t, behind, stop, nil
 }
 
 func measureKind(ctx context.Context, r *rig, tray sharetray, k kindOf, p plan, g *gapResult, m *kindMemory) error {
-	o, port, _, stop, err := kindShare(ctx, r, tray, k)
+	o, t, _, stop, err := kindShare(ctx, r, tray, k)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	if err := use(ctx, []int{port}); err != nil {
+	if err := t.ask(each); err != nil {
 		return err
 	}
 	pid, err := o.pid(ctx)
@@ -148,7 +171,7 @@ func measureKind(ctx context.Context, r *rig, tray sharetray, k kindOf, p plan, 
 		return err
 	}
 	p.kills = p.kindKills
-	return g.crash(ctx, o, target{address(port), smallFile, smallSize}, p)
+	return g.crash(ctx, o, t, p)
 }
 
 func (res *peerRate) measure(ctx context.Context, r *rig, tray sharetray, k kindOf, tool string, peer func(port, behind int) []string, p plan) error {
@@ -156,7 +179,7 @@ func (res *peerRate) measure(ctx context.Context, r *rig, tray sharetray, k kind
 		return err
 	}
 	defer os.Remove(r.site + "/" + largeFile)
-	_, port, behind, stop, err := kindShare(ctx, r, tray, k)
+	_, t, behind, stop, err := kindShare(ctx, r, tray, k)
 	if err != nil {
 		return err
 	}
@@ -187,8 +210,8 @@ func (res *peerRate) measure(ctx context.Context, r *rig, tray sharetray, k kind
 		for i := range p.pairs {
 			for turn := range 2 {
 				ours := (turn == 0) == (i%2 == 0) // neither is always the first
-				at := map[bool]int{true: port, false: ports[0]}[ours]
-				done, err := throughput(ctx, workSpec{Addr: address(at), File: job.file, Size: job.size, Conns: job.conns, Warmup: p.warmup, Window: p.window})
+				addr := map[bool]string{true: t.addr, false: address(ports[0])}[ours]
+				done, err := throughput(ctx, workSpec{Addr: addr, File: job.file, Size: job.size, Conns: job.conns, Warmup: p.warmup, Window: p.window})
 				if err != nil {
 					return err
 				}
@@ -258,7 +281,8 @@ func (k *kindsResult) write(p *page) {
 	p.line("")
 	p.line("## Kinds of share")
 	p.line("")
-	p.line("Each serves the same folder: `proxy` and `tcp` from a stock Caddy behind them, `command` from one that it runs. Crashes")
+	p.line("Each serves the same folder: `proxy`, `tcp` and `socks` from a stock Caddy behind them, `command` from one that it runs;")
+	p.line("behind `udp` is what sends datagrams back: one that has not come after %d ms counts as cut, and another is sent. Crashes", resend.Milliseconds())
 	p.line("are as above. Of `command` it is the share's own process that is killed, and its program with it, so that the gap holds")
 	p.line("the start of another one. Memory is that of the share's process (RssAnon), after %d requests, when it changes no more.", each)
 	p.table("kind", "kills", "gap, median", "gap, longest", "refused", "cut", "else wrong", "memory")

@@ -57,6 +57,7 @@ type target struct {
 	addr string
 	file string
 	size int64
+	via  way
 }
 
 // client asks for one file over and over, on one connection after the other.
@@ -91,14 +92,19 @@ const (
 func (c *client) do() (reused bool, err error) {
 	reused = c.conn != nil
 	if !reused {
-		c.conn, err = net.DialTimeout("tcp", c.addr, c.timeout)
+		c.conn, err = c.via.dial(c.addr, c.timeout)
 		if err != nil {
 			c.conn = nil
 			return false, err
 		}
 		c.connected, c.expires = time.Now(), time.Time{}
 	}
-	more, err := c.exchange()
+	var more bool
+	if c.via.datagrams {
+		more, err = true, c.echo()
+	} else {
+		more, err = c.exchange()
+	}
 	if err != nil || !more || !c.keepAlive {
 		c.hangUp()
 	}

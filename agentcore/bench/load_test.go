@@ -76,7 +76,7 @@ func serving(t *testing.T, size int64, handler http.HandlerFunc) target {
 	}
 	s := httptest.NewServer(handler)
 	t.Cleanup(s.Close)
-	return target{s.Listener.Addr().String(), "file", size}
+	return target{addr: s.Listener.Addr().String(), file: "file", size: size}
 }
 
 func TestClientReadsWholeAnswers(t *testing.T) {
@@ -139,7 +139,7 @@ func TestClientTellsWhatWentWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := client{target: target{address(ports[0]), "file", size}, timeout: 5 * time.Second}
+	c := client{target: target{addr: address(ports[0]), file: "file", size: size}, timeout: 5 * time.Second}
 	if _, err := c.do(); classify(err) != refused {
 		t.Errorf("nobody listens: %v", err)
 	}
@@ -184,7 +184,7 @@ func TestAwaitAnswerGivesUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := startLoad(1, client{target: target{address(ports[0]), "file", 4}, timeout: time.Second})
+	l := startLoad(1, client{target: target{addr: address(ports[0]), file: "file", size: 4}, timeout: time.Second})
 	defer l.end()
 	if err := l.awaitAnswer(t.Context(), 20*time.Millisecond); err == nil {
 		t.Error("an answer, where nobody listens")

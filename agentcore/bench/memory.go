@@ -100,13 +100,21 @@ func use(ctx context.Context, ports []int) error {
 		if err := firstAnswer(ctx, port); err != nil {
 			return err
 		}
-		c := client{target: target{address(port), smallFile, smallSize}, timeout: 5 * time.Second, keepAlive: true}
-		for range each {
-			if _, err := c.do(); err != nil {
-				return err
-			}
+		if err := at(port).ask(each); err != nil {
+			return err
 		}
-		c.hangUp()
+	}
+	return nil
+}
+
+// ask asks some times, on one connection.
+func (t target) ask(times int) error {
+	c := client{target: t, timeout: 5 * time.Second, keepAlive: true}
+	defer c.hangUp()
+	for range times {
+		if _, err := c.do(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -108,8 +108,13 @@ func (res *rateResult) measure(ctx context.Context, r *rig, tray sharetray, p pl
 }
 
 // firstAnswer waits until a server answers.
-func firstAnswer(ctx context.Context, port int) error {
-	c := client{target: target{address(port), smallFile, smallSize}, timeout: 5 * time.Second}
+func firstAnswer(ctx context.Context, port int) error { return at(port).firstAnswer(ctx) }
+
+// at is the small file at a port.
+func at(port int) target { return target{addr: address(port), file: smallFile, size: smallSize} }
+
+func (t target) firstAnswer(ctx context.Context) error {
+	c := client{target: t, timeout: 5 * time.Second}
 	return poll(ctx, "the server answers", 5*time.Millisecond, func() (bool, error) {
 		_, err := c.do()
 		if err != nil && classify(err) == odd {
@@ -183,7 +188,7 @@ func work(text string, out io.Writer) error {
 	)
 	for range spec.Conns {
 		c := &client{
-			target:    target{spec.Addr, spec.File, spec.Size},
+			target:    target{addr: spec.Addr, file: spec.File, size: spec.Size},
 			keepAlive: true, timeout: 30 * time.Second,
 			sink: &received,
 		}

@@ -103,7 +103,7 @@ func rollOn(ctx context.Context, v *visits, n int, act func(i int) error) error 
 // startDownloads is two slow visitors, who take about two seconds for a file.
 func startDownloads(port int, p plan) *load {
 	return startLoad(2, client{
-		target:  target{address(port), downloadFile, p.download},
+		target:  target{addr: address(port), file: downloadFile, size: p.download},
 		timeout: time.Minute, rate: p.download / 2,
 	})
 }
@@ -133,7 +133,7 @@ func (res *stopResult) round(ctx context.Context, share *one, port int, p plan) 
 	if err := firstAnswer(ctx, port); err != nil {
 		return err
 	}
-	fresh := startLoad(visitors, client{target: target{address(port), smallFile, smallSize}, timeout: 15 * time.Second})
+	fresh := startLoad(visitors, client{target: at(port), timeout: 15 * time.Second})
 	downloads := startDownloads(port, p)
 	err := fresh.awaitAnswer(ctx, 30*time.Second)
 	if err == nil {

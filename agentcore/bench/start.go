@@ -112,7 +112,7 @@ func allAnswer(ctx context.Context, ports []int) error {
 	var asking sync.WaitGroup
 	for _, port := range ports {
 		asking.Go(func() {
-			c := client{target: target{address(port), smallFile, smallSize}, timeout: time.Minute}
+			c := client{target: at(port), timeout: time.Minute}
 			errs <- poll(ctx, fmt.Sprintf("port %d answers", port), 20*time.Millisecond, func() (bool, error) {
 				_, err := c.do()
 				if err != nil && classify(err) == odd {

@@ -44,7 +44,7 @@ type visits struct {
 func startVisits(ports []int, n int, pace time.Duration, p plan) *visits {
 	v := &visits{downloads: startDownloads(ports[0], p)}
 	for _, port := range ports {
-		c := client{target: target{address(port), smallFile, smallSize}, timeout: 15 * time.Second, pace: pace}
+		c := client{target: at(port), timeout: 15 * time.Second, pace: pace}
 		fresh := startLoad(n, c)
 		c.keepAlive = true
 		v.small = append(v.small, fresh, startLoad(n, c))
