@@ -7,6 +7,7 @@ import (
 	"sharetray/agentcore"
 	"sharetray/agentcore/notice"
 	"sharetray/agentcore/supervise"
+	"sharetray/agentcore/words"
 	"sharetray/assets"
 )
 
@@ -125,7 +126,7 @@ func shareItem(st agentcore.Status) Item {
 	aboutItem := item("about", about, false, NoAction)
 	aboutItem.Visible = about != ""
 	return Item{
-		ID: id, Title: notice.Name(st.Name) + " · " + notice.State(st), Tooltip: about, Visible: true, Enabled: true, Action: Action{Share: st.Name},
+		ID: id, Title: notice.Name(st.Name) + " · " + notice.State(words.English(), st), Tooltip: about, Visible: true, Enabled: true, Action: Action{Share: st.Name},
 		Items: []Item{
 			aboutItem,
 			item("open", "Open", link != "" && serves, Open),
@@ -198,7 +199,7 @@ func summary(shares []agentcore.Status) string {
 	case len(trouble) > 1:
 		return fmt.Sprintf("%d of %d shares need attention", len(trouble), all)
 	case len(working) == 1:
-		return notice.Name(working[0].Name) + " is " + notice.State(working[0])
+		return notice.Name(working[0].Name) + " is " + notice.State(words.English(), working[0])
 	case len(working) > 1:
 		return fmt.Sprintf("%d of %d shares are %s", len(working), all, doing(working))
 	case paused == all && all == 1:
@@ -219,14 +220,14 @@ func summary(shares []agentcore.Status) string {
 
 // doing is what several shares that are on their way are at.
 func doing(working []agentcore.Status) string {
-	var words []string
+	var said []string
 	for _, w := range []string{"starting", "restarting", "stopping"} {
 		for _, st := range working {
-			if notice.State(st) == w {
-				words = append(words, w)
+			if notice.State(words.English(), st) == w {
+				said = append(said, w)
 				break
 			}
 		}
 	}
-	return strings.Join(words, " or ")
+	return strings.Join(said, " or ")
 }

@@ -13,6 +13,7 @@ import (
 	"sharetray/agentcore"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/supervise"
+	"sharetray/agentcore/words"
 )
 
 func event(t agentcore.EventType, name string) agentcore.Event {
@@ -253,7 +254,7 @@ func TestEveryStateHasWords(t *testing.T) {
 		for _, tr := range troubles {
 			for _, k := range []share.Kind{share.Web, share.Proxy} {
 				st := agentcore.Status{State: p, Trouble: tr, Kind: k}
-				if w := State(st); w == "" || w == string(p) && strings.Contains("ready unhealthy backoff stopped invalid", w) {
+				if w := State(words.English(), st); w == "" || strings.HasPrefix(w, "state.") || w == string(p) && strings.Contains("ready unhealthy backoff stopped invalid", w) {
 					t.Errorf("%s, %s, %s: %q", p, tr, k, w)
 				}
 			}

@@ -11,6 +11,7 @@ import (
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/supervise"
+	"sharetray/agentcore/words"
 )
 
 // nameLength is how much of a share's name is shown where room is scarce.
@@ -84,30 +85,31 @@ func rightToLeft(r rune) bool {
 }
 
 // State says in words how a share is.
-func State(st agentcore.Status) string {
+func State(l *words.Language, st agentcore.Status) string { return l.Say("state." + condition(st)) }
+
+// Advice says what can be done about a share that is not well; "" when it is, or
+// mends itself.
+func Advice(l *words.Language, st agentcore.Status) string {
+	if key := "advice." + condition(st); l.Has(key) {
+		return l.Say(key)
+	}
+	return ""
+}
+
+// condition is the key of the words for how a share is.
+func condition(st agentcore.Status) string {
 	switch st.State {
-	case supervise.Ready:
-		return "up"
 	case supervise.Starting:
 		if st.Restarts > 0 {
 			return "restarting"
 		}
-		return "starting"
 	case supervise.Backoff:
 		if st.Trouble == supervise.PortTrouble {
-			return "its port is taken"
+			return "port"
 		}
 		return "restarting"
 	case supervise.Unhealthy:
 		return unhealthy(st)
-	case supervise.Stopping:
-		return "stopping"
-	case supervise.Stopped:
-		return "paused"
-	case supervise.Failed:
-		return "failed"
-	case supervise.Invalid:
-		return "its file can't be used"
 	}
 	return string(st.State)
 }
@@ -117,21 +119,21 @@ func unhealthy(st agentcore.Status) string {
 	case supervise.TargetTrouble:
 		switch {
 		case st.Kind.HasFolder():
-			return "its folder can't be read"
+			return "folder"
 		case st.Kind == share.Command:
-			return "its program does not serve"
+			return "program"
 		}
-		return "the app behind it is down"
+		return "app"
 	case supervise.PortTrouble:
-		return "its port is taken"
+		return "port"
 	case supervise.ConfigTrouble:
-		return "its settings can't work"
+		return "config"
 	case supervise.LimitTrouble:
-		return "at its limit"
+		return "limit"
 	case supervise.EndTrouble:
 		return "expired"
 	}
-	return "not answering"
+	return "unhealthy"
 }
 
 // visitWords is the message about what visitors have done, such as "Photos was
