@@ -40,6 +40,14 @@ type sentence struct {
 // lacks is taken from it.
 func English() *Language { return all()[0] }
 
+// Tags are those of all languages.
+func Tags() (tags []string) {
+	for _, l := range all() {
+		tags = append(tags, l.Tag)
+	}
+	return tags
+}
+
 // Languages lists every language, English first.
 func Languages() []*Language { return all() }
 
@@ -101,6 +109,8 @@ func parse(tag string, data []byte) (*Language, error) {
 				}
 				l.sentences = append(l.sentences, sentence{formOf(key), s})
 			}
+		default:
+			return nil, fmt.Errorf("texts of %s: %s is no table of texts", tag, table)
 		}
 	}
 	// The longest form is the most particular one.
