@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"sharetray/platform"
@@ -134,8 +136,18 @@ func (f *folder) Open(name string) (fs.File, error) {
 	if root == nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	if !f.hidden && f.leadsToHidden(root, name) {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	var known fs.FileInfo
+	if !f.hidden {
+		var leads bool
+		if leads, known = f.leadsToHidden(root, name); leads {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		}
+	}
+	if known != nil && known.Mode().IsRegular() && platform.OwnAndReadable(known) {
+		if f.withheld != nil && f.withheld(filepath.ToSlash(name), known) {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		}
+		return &lazyFile{folder: f, name: name, info: known}, nil
 	}
 	file, err := root.OpenFile(name, os.O_RDONLY|platform.OpenNoWait, 0)
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
@@ -170,31 +182,31 @@ func (f *folder) isPrivate(name string) bool {
 
 // leadsToHidden reports whether a symbolic link on the way of name ends at
 // something hidden. Names without links, which is nearly all, cost an lstat for
-// each element.
-func (f *folder) leadsToHidden(root *os.Root, name string) bool {
+// each element; info is the last one's, and nil if there is a link.
+func (f *folder) leadsToHidden(root *os.Root, name string) (leads bool, info fs.FileInfo) {
 	for i := range len(name) + 1 {
 		if i < len(name) && name[i] != '/' && name[i] != filepath.Separator || i == 0 {
 			continue
 		}
-		info, err := root.Lstat(name[:i])
-		if err != nil {
-			return false // opening it says what is wrong
+		var err error
+		if info, err = root.Lstat(name[:i]); err != nil {
+			return false, nil // opening it says what is wrong
 		}
 		if info.Mode()&fs.ModeSymlink == 0 {
 			continue
 		}
 		top, err := filepath.EvalSymlinks(f.path)
 		if err != nil {
-			return true
+			return true, nil
 		}
 		real, err := filepath.EvalSymlinks(filepath.Join(f.path, name))
 		if err != nil {
-			return true
+			return true, nil
 		}
 		within, err := filepath.Rel(top, real)
-		return err != nil || hidesIn(within)
+		return err != nil || hidesIn(within), nil
 	}
-	return false
+	return false, info
 }
 
 // hidesIn reports whether an element of name begins with a dot.
@@ -216,6 +228,78 @@ type openFile struct {
 }
 
 func (f openFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+
+// lazyFile is a file that is opened when it is first read: Caddy's file server
+// opens every file twice, and the first time only asks how large it is. It is for
+// one goroutine.
+type lazyFile struct {
+	folder *folder
+	name   string
+	info   fs.FileInfo
+	file   *os.File // nil: not opened yet
+}
+
+var (
+	_ io.ReadSeeker = (*lazyFile)(nil)
+	_ syscall.Conn  = (*lazyFile)(nil) // which is what sendfile wants
+)
+
+func (f *lazyFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+
+func (f *lazyFile) open() error {
+	if f.file != nil {
+		return nil
+	}
+	gone := &fs.PathError{Op: "open", Path: f.name, Err: fs.ErrNotExist}
+	root := f.folder.root.Load()
+	if root == nil {
+		return gone
+	}
+	file, err := root.OpenFile(f.name, os.O_RDONLY|platform.OpenNoWait, 0)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err == nil && !os.SameFile(info, f.info) { // another one has taken its place meanwhile
+		if !info.Mode().IsRegular() || f.folder.withheld != nil && f.folder.withheld(filepath.ToSlash(f.name), info) {
+			err = gone
+		}
+	}
+	if err != nil {
+		file.Close()
+		return err
+	}
+	f.file, f.info = file, info
+	return nil
+}
+
+func (f *lazyFile) Read(b []byte) (int, error) {
+	if err := f.open(); err != nil {
+		return 0, err
+	}
+	return f.file.Read(b)
+}
+
+func (f *lazyFile) Seek(offset int64, whence int) (int64, error) {
+	if err := f.open(); err != nil {
+		return 0, err
+	}
+	return f.file.Seek(offset, whence)
+}
+
+func (f *lazyFile) SyscallConn() (syscall.RawConn, error) {
+	if err := f.open(); err != nil {
+		return nil, err
+	}
+	return f.file.SyscallConn()
+}
+
+func (f *lazyFile) Close() error {
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Close()
+}
 
 // openDir is a directory whose listing leaves hidden names out.
 type openDir struct {

@@ -28,9 +28,9 @@ share_many = "{1} shares, {2}"
 		l.Say("a.none"):             "a.none",
 		l.Say("a.two", "{2}", "b"):  "b before {2}, {3}",
 
-		l.Sentence("port 80 is taken by nginx (pid 7)"):               "nginx (pid 7) hat Port 80",
+		l.Sentence("port 80 is taken by nginx (pid 7)"):              "nginx (pid 7) hat Port 80",
 		l.Sentence("there is no folder /a b\nc: check the spelling"): "kein Ordner /a b\nc: bitte prüfen",
-		l.Sentence("it ended"): "it ended",
+		l.Sentence("it ended"):                                       "it ended",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
