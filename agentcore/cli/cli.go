@@ -231,7 +231,7 @@ tray icon. ` + "`sharetray share`" + ` starts one in the background when none ru
 	root.AddCommand(
 		a.agentCommand(), a.shareCommand(), a.listCommand(), a.showCommand(), a.logsCommand(),
 		a.startCommand(), a.stopCommand(), a.restartCommand(), a.removeCommand(),
-		a.setCommand(), a.openCommand(), a.upgradeCommand(), a.doctorCommand(), a.quitCommand(), a.versionCommand(), a.completionCommand(),
+		a.setCommand(), a.editCommand(), a.openCommand(), a.upgradeCommand(), a.doctorCommand(), a.quitCommand(), a.versionCommand(), a.completionCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.PersistentFlags().Var(&a.profile, profileName, "which agent: each profile has one, with shares of its own (or $"+profileVar+")")
