@@ -282,7 +282,7 @@ func TestWrongUsage(t *testing.T) {
 		{"heal", "there is no command"},
 		{"upgrade a b", "one word too many"},
 		{"autostart on", "there is no command"},
-		{"edit x", "there is no command"},
+		{"edit", "something is missing"},
 		{"--nonsense", "unknown flag: --nonsense"},
 		{"list --nonsense", "(see `sharetray list --help`)"},
 		{"list extra", `takes no "extra"`},
