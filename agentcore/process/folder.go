@@ -259,11 +259,10 @@ func (f *lazyFile) open() error {
 	if err != nil {
 		return err
 	}
+	// Another one may have taken its place meanwhile.
 	info, err := file.Stat()
-	if err == nil && !os.SameFile(info, f.info) { // another one has taken its place meanwhile
-		if !info.Mode().IsRegular() || f.folder.withheld != nil && f.folder.withheld(filepath.ToSlash(f.name), info) {
-			err = gone
-		}
+	if err == nil && (!info.Mode().IsRegular() || f.folder.withheld != nil && f.folder.withheld(filepath.ToSlash(f.name), info)) {
+		err = gone
 	}
 	if err != nil {
 		file.Close()
