@@ -92,19 +92,28 @@ func (c *Conn) Ask(ctx context.Context, m Message, socks ...*platform.Socket) (M
 		}
 		<-written
 	}()
+	read := func(a Message) (Message, error) {
+		answered = true
+		if a.Type == TypeRefuse && a.Refusal != nil {
+			return a, &Refused{*a.Refusal}
+		}
+		return a, nil
+	}
 	for {
 		select {
 		case err := <-written:
-			if err != nil {
-				return Message{}, fmt.Errorf("%w: %w", ErrClosed, err)
-			}
 			written = nil
-		case a := <-answer:
-			answered = true
-			if a.Type == TypeRefuse && a.Refusal != nil {
-				return a, &Refused{*a.Refusal}
+			if err == nil {
+				continue
 			}
-			return a, nil
+			select {
+			case a := <-answer: // it said why before it hung up
+				return read(a)
+			default:
+			}
+			return Message{}, fmt.Errorf("%w: %w", ErrClosed, err)
+		case a := <-answer:
+			return read(a)
 		case <-c.done:
 			return Message{}, c.err
 		case <-ctx.Done():

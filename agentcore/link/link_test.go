@@ -206,3 +206,23 @@ func TestNoGoroutineStays(t *testing.T) {
 		t.Errorf("%d goroutines, %d before", now, before)
 	}
 }
+
+// TestHungUpBeforeSockets: who asks of a link that its other side has closed is
+// told so, with sockets too, and never waits for ever.
+func TestHungUpBeforeSockets(t *testing.T) {
+	held, err := platform.Listen(netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	for range 200 { // it depends on who comes first
+		a, b := pair(t)
+		agent := New(a, mute)
+		b.Close()
+		if _, err := agent.Ask(t.Context(), Message{Type: TypePing}, held); !errors.Is(err, ErrClosed) {
+			t.Fatalf("got %v, want ErrClosed", err)
+		}
+		agent.Close()
+		<-agent.Done()
+	}
+}
