@@ -61,7 +61,8 @@ const ShareProcessRole = "share-process"
 type Agent struct {
 	paths    Paths
 	opt      Options
-	settings store.Settings
+	settings store.Settings // those of its start: what its numbers are until its end
+	live     atomic.Pointer[store.Settings]
 	since    time.Time
 
 	placeMu sync.Mutex
@@ -133,6 +134,7 @@ func Start(ctx context.Context, paths Paths, opt Options) (*Agent, error) {
 		quit: make(chan struct{}), ends: make(chan struct{}), done: make(chan struct{}), lastWords: lastWords,
 		orphan: link.Orphan{Lease: settings.Lease}, upgrade: opt.Upgrade,
 	}
+	a.live.Store(&settings)
 	if len(opt.Args) > 0 {
 		a.orphan = link.Orphan{Lease: settings.Lease, Exe: opt.Exe, Args: append(slices.Clone(opt.Args), "--"+RevivedFlag),
 			Lock: paths.Lock, Revive: paths.Revive}
@@ -172,8 +174,9 @@ func (a *Agent) Done() <-chan struct{} { return a.done }
 // Quitting is closed when the agent begins to end, or to leave.
 func (a *Agent) Quitting() <-chan struct{} { return a.ends }
 
-// Settings returns the settings in force.
-func (a *Agent) Settings() store.Settings { return a.settings }
+// Settings returns the settings as they are now. Numbers that have changed since
+// the agent's start are in force with the next one.
+func (a *Agent) Settings() store.Settings { return *a.live.Load() }
 
 // Info says which agent this is.
 func (a *Agent) Info() Info {

@@ -7,15 +7,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"sharetray/agentcore/policy"
+	"sharetray/agentcore/problem"
 	"sharetray/agentcore/share/schema"
+	"sharetray/agentcore/words"
 )
 
 // Settings are the agent's numbers, for all shares.
 type Settings struct {
 	Notifications bool // show desktop notifications at all
+	Language      string // of what people read: "auto" is the system's, else a tag such as "zh-CN"
 	Standby       int  // how many share processes wait, initialised, for a share
 	Policy        policy.Policy
 	Lease         time.Duration // how long a share is served when the agent is gone
@@ -28,10 +32,14 @@ type Logs struct {
 	Keep     int   // older files kept beside it
 }
 
+// AutoLanguage is the Language of who has chosen none.
+const AutoLanguage = "auto"
+
 // DefaultSettings are those of a user who has no settings file.
 func DefaultSettings() Settings {
 	return Settings{
 		Notifications: true,
+		Language:      AutoLanguage,
 		Standby:       1,
 		Policy:        policy.Default(),
 		Lease:         15 * time.Minute,
@@ -43,6 +51,10 @@ func DefaultSettings() Settings {
 var SettingsKeys = []schema.Key[Settings]{
 	{Name: "notifications", Doc: "Show notifications.",
 		Field: func(s *Settings) schema.Value { return schema.Bool(&s.Notifications) }},
+	{Name: "language", Doc: "The language of menu, notifications and dashboard: \"auto\" (the system's), or one such as \"en\" or \"zh-CN\".",
+		Field: func(s *Settings) schema.Value {
+			return schema.OneOf(&s.Language, append([]string{AutoLanguage}, words.Tags()...)...)
+		}},
 	{Name: "standby", Doc: "How many processes wait, ready to serve a share at once.",
 		Field: func(s *Settings) schema.Value { return schema.Int(&s.Standby, 0, 8) }},
 	{Name: "lease", Doc: "How long shares stay up when the agent is gone for good.",
@@ -92,11 +104,15 @@ func LoadSettings(path string) (Settings, error) {
 }
 
 func readSettings(path string) (Settings, error) {
-	s := DefaultSettings()
 	data, err := read(path)
 	if err != nil {
-		return s, err
+		return DefaultSettings(), err
 	}
+	return parseSettings(path, data)
+}
+
+func parseSettings(path string, data []byte) (Settings, error) {
+	s := DefaultSettings()
 	if len(bytes.TrimSpace(data)) == 0 {
 		return s, nil // nothing is set
 	}
@@ -112,6 +128,60 @@ func readSettings(path string) (Settings, error) {
 			fmt.Errorf("is %s, more than restart.backoff_max, %s: make it less", s.Policy.BackoffMin, s.Policy.BackoffMax))
 	}
 	return s, nil
+}
+
+// UpdateSettings changes values of the settings file, given as text by key, and
+// leaves the rest of the file as it is. On an error, a Problem, nothing changes.
+func UpdateSettings(path string, changes map[string]string) (Settings, error) {
+	return updateSettings(realDisk, path, changes)
+}
+
+func updateSettings(d disk, path string, changes map[string]string) (Settings, error) {
+	var data []byte
+	_, err := os.Lstat(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		if data, err = read(path); err != nil {
+			return Settings{}, err
+		}
+	}
+	s, err := parseSettings(path, data)
+	if err != nil {
+		return s, problem.New(problem.Conflict, "the settings can't be changed while their file is not valid: %w", err)
+	}
+	for _, k := range SettingsKeys {
+		text, given := changes[k.Name]
+		if !given {
+			continue
+		}
+		v := k.Field(&s)
+		if err := v.Set(text); err != nil {
+			return s, problem.New(problem.Invalid, "%s %w", k.Name, err)
+		}
+		if len(bytes.TrimSpace(data)) == 0 {
+			data = []byte(k.Name + " = " + v.Literal() + "\n")
+			continue
+		}
+		doc, err := schema.Parse(filepath.Base(path), data)
+		if err != nil {
+			return s, err
+		}
+		data = doc.Replace(schema.Names(SettingsKeys), k.Name, v.Literal())
+	}
+	for name := range changes {
+		if !slices.Contains(schema.Names(SettingsKeys), name) {
+			return s, problem.New(problem.Invalid, "%w", schema.Unknown(name, schema.Names(SettingsKeys)))
+		}
+	}
+	if s, err = parseSettings(path, data); err != nil {
+		return s, err
+	}
+	if err := d.mkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return s, saveFailed(path, err)
+	}
+	if at, err := filepath.EvalSymlinks(path); err == nil {
+		path = at // a link to a file elsewhere stays one
+	}
+	return s, d.write(path, data, 0o600)
 }
 
 // period is a length of time that is not nothing, which would be a busy loop.

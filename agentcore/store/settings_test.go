@@ -76,7 +76,7 @@ func TestLoadSettingsRefuses(t *testing.T) {
 func TestSettingsKeysReachEveryField(t *testing.T) {
 	t.Parallel()
 	s := DefaultSettings()
-	other := map[string]string{"true": "false", "1": "2"}
+	other := map[string]string{"true": "false", "1": "2", AutoLanguage: "en"}
 	for _, k := range SettingsKeys {
 		v := k.Field(&s)
 		text, ok := other[v.Get()]
@@ -107,5 +107,44 @@ func unchanged(t *testing.T, path string, a, b reflect.Value) {
 	}
 	for i := range a.NumField() {
 		unchanged(t, path+"."+a.Type().Field(i).Name, a.Field(i), b.Field(i))
+	}
+}
+
+// TestUpdateSettings: what a person has written stays, wherever the key belongs.
+func TestUpdateSettings(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "new", "settings.toml")
+	for _, c := range []struct {
+		before  string
+		changes map[string]string
+		after   string
+	}{
+		{"", map[string]string{"notifications": "false"}, "notifications = false\n"},
+		{"# mine\nstandby = 2 # two\n", map[string]string{"notifications": "false", "standby": "3"}, "notifications = false\n# mine\nstandby = 3 # two\n"},
+		{"standby = 2\n[logs]\nkeep = 1\n", map[string]string{"logs.keep": "2", "logs.max_bytes": "8192", "lease": "1m"},
+			"standby = 2\nlease = \"1m\"\n[logs]\nmax_bytes = 8192\nkeep = 2\n"},
+		{"", map[string]string{"logs.keep": "2", "restart.min_ready": "2s"}, "restart.min_ready = \"2s\"\nlogs.keep = 2\n"},
+	} {
+		_ = os.Remove(path)
+		if c.before != "" {
+			put(t, path, c.before)
+		}
+		got, err := UpdateSettings(path, c.changes)
+		if err != nil {
+			t.Errorf("%q with %v: %v", c.before, c.changes, err)
+			continue
+		}
+		if text := get(t, path); text != c.after {
+			t.Errorf("%q with %v is\n%s\nwant\n%s", c.before, c.changes, text, c.after)
+		}
+		if again, err := LoadSettings(path); err != nil || again != got {
+			t.Errorf("read again: %+v, %v", again, err)
+		}
+	}
+	put(t, path, "standby = 2\n")
+	for _, bad := range []map[string]string{{"standby": "99"}, {"stanby": "1"}, {"language": "xx"}, {"restart.backoff_min": "1h"}} {
+		if _, err := UpdateSettings(path, bad); err == nil || get(t, path) != "standby = 2\n" {
+			t.Errorf("%v: %v, and the file is %q", bad, err, get(t, path))
+		}
 	}
 }

@@ -116,6 +116,23 @@ func (s *Store) Create(sh share.Share) error {
 	return s.disk.write(s.path(sh.Name.String()), share.Encode(sh), 0o600)
 }
 
+// Restore writes the file of a share that was removed as it was, byte for byte. It
+// is a Problem of code Exists when there is another one of that name by now.
+func (s *Store) Restore(name share.Name, file []byte) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.makeDir(); err != nil {
+		return err
+	}
+	switch taken, err := s.find(name); {
+	case err == nil:
+		return problem.New(problem.Exists, "there is another share %q by now: rename or remove it first", taken)
+	case !problem.Is(err, problem.NotFound):
+		return err
+	}
+	return s.disk.write(s.path(name.String()), file, 0o600)
+}
+
 // Update changes values of a share, given as text by key, in its file, and
 // leaves the rest of the file as it is. A file that is not valid is left alone.
 // The name's case does not count.

@@ -93,19 +93,28 @@ func (d *Document) Problem(key string, reason error) error {
 	return invalid("%s: %s %w", place, key, reason)
 }
 
-// Replace returns the file with the value of a key outside of all tables
-// changed to literal, a TOML value; every other byte stays. A key that the file
-// lacks gets a line of its own after the nearest key that precedes it in order.
+// Replace returns the file with the value of a key changed to literal, a TOML
+// value; every other byte stays. A key that the file lacks gets a line of its own:
+// below the header of its table, if there is one, else after the nearest key outside
+// of all tables that precedes it in order.
 func (d *Document) Replace(order []string, key, literal string) []byte {
 	if e, ok := d.find(key); ok {
 		return splice(d.data, e.value, literal)
 	}
-	anchor := -1
+	anchor, name := -1, key
+	inTable := func(key string) bool {
+		table, _, dotted := strings.Cut(key, ".")
+		return dotted && d.tableAt(table) >= 0
+	}
+	if table, own, _ := strings.Cut(key, "."); inTable(key) {
+		anchor, name = d.tableAt(table), own
+		order = nil
+	}
 	for _, k := range order {
 		if k == key {
 			break
 		}
-		if e, ok := d.find(k); ok {
+		if e, ok := d.find(k); ok && !inTable(k) {
 			anchor = e.value.end
 		}
 	}
@@ -113,7 +122,7 @@ func (d *Document) Replace(order []string, key, literal string) []byte {
 	if bytes.Contains(d.data, []byte("\r\n")) {
 		eol = "\r\n"
 	}
-	line := key + " = " + literal
+	line := name + " = " + literal
 	if anchor < 0 {
 		top := len(d.data) - len(bytes.TrimPrefix(d.data, byteOrderMark))
 		return splice(d.data, span{top, top}, line+eol)
@@ -124,6 +133,23 @@ func (d *Document) Replace(order []string, key, literal string) []byte {
 	}
 	next := anchor + i + 1
 	return splice(d.data, span{next, next}, line+eol)
+}
+
+// tableAt is the offset of the line with the header of a table, or -1.
+func (d *Document) tableAt(name string) int {
+	for _, e := range d.entries {
+		if e.key != name || e.kind != unstable.Table || e.value.end != 0 {
+			continue
+		}
+		at := 0
+		for range e.line - 1 {
+			at += bytes.IndexByte(d.data[at:], '\n') + 1
+		}
+		if bytes.HasPrefix(bytes.TrimLeft(bytes.TrimPrefix(d.data[at:], byteOrderMark), " \t"), []byte("[")) {
+			return at
+		}
+	}
+	return -1
 }
 
 func splice(data []byte, s span, text string) []byte {

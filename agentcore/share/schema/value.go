@@ -26,6 +26,8 @@ type Value struct {
 	Bare bool                    // a String that a file may also give as a number, without quotes
 	// Dated: a String that a file may also give as a date of TOML, without quotes.
 	Dated bool
+	// Choices are the words of which it is one; none: it is not one of a few.
+	Choices []string
 
 	literal func() string // nil: made from Get
 }
@@ -74,7 +76,7 @@ func OneOf[S ~string](field *S, words ...S) Value {
 		quoted[i] = strconv.Quote(string(w))
 	}
 	format := func(s S) string { return string(s) }
-	return parsed(field, String, strings.Join(quoted, " or "), format, func(text string) (S, bool) {
+	v := parsed(field, String, strings.Join(quoted, " or "), format, func(text string) (S, bool) {
 		for _, w := range words {
 			if text == string(w) {
 				return w, true
@@ -82,6 +84,10 @@ func OneOf[S ~string](field *S, words ...S) Value {
 		}
 		return "", false
 	})
+	for _, w := range words {
+		v.Choices = append(v.Choices, string(w))
+	}
+	return v
 }
 
 func parsed[V any](field *V, t Type, want string, format func(V) string, parse func(string) (V, bool)) Value {
