@@ -1,0 +1,7 @@
+package platform
+
+import (
+	"context"
+)
+
+func chooseFolder(context.Context, string) (string, error) { return "", unsupported("choose a folder") }
