@@ -10,12 +10,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"sharetray/agentcore"
 	"sharetray/agentcore/cli"
 	"sharetray/agentcore/control"
-	"sharetray/agentcore/notice"
 	"sharetray/agentcore/problem"
 	"sharetray/agentcore/succession"
 	"sharetray/assets"
@@ -130,10 +128,12 @@ func run(ctx context.Context, paths agentcore.Paths, opt agentcore.Options, with
 	reachable, unreachable := context.WithCancel(ctx)
 	defer unreachable()
 	icon := iconFile(paths.State)
+	page := newPage(agent, paths, opt.Exe, icon)
 	var around, servers sync.WaitGroup
-	around.Go(func() { notify(life, agent, icon) })
+	around.Go(func() { page.notify(life) })
+	around.Go(func() { page.serve(life) })
 	around.Go(func() { err = renew(life, agent) })
-	servers.Go(func() { serveControl(reachable, ln, paths.Control, agent) })
+	servers.Go(func() { serveControl(reachable, ln, paths.Control, controlled{agent, page}) })
 	if withTray {
 		if err := tray.Run(life, agent, tray.Options{Version: opt.Version, Icon: icon, Log: opt.Log}); err != nil {
 			opt.Log.Warn("there is no tray icon", "err", err)
@@ -156,7 +156,7 @@ func run(ctx context.Context, paths agentcore.Paths, opt agentcore.Options, with
 
 // serveControl answers commands until ctx ends. When somebody has removed the
 // socket, it makes another one.
-func serveControl(ctx context.Context, ln net.Listener, path string, agent *agentcore.Agent) {
+func serveControl(ctx context.Context, ln net.Listener, path string, agent controlled) {
 	var servers sync.WaitGroup
 	defer servers.Wait()
 	serve := func(ln net.Listener) {
@@ -174,7 +174,7 @@ func serveControl(ctx context.Context, ln net.Listener, path string, agent *agen
 			return
 		case <-gone:
 		}
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) || ending(agent) {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) || ending(agent.Agent) {
 			continue
 		}
 		err := platform.PrivateDir(filepath.Dir(path))
@@ -215,26 +215,6 @@ func quitOnSignal(agent *agentcore.Agent) (stop <-chan struct{}, forget func()) 
 		os.Exit(1)
 	}()
 	return first, func() { signal.Stop(signals) }
-}
-
-// notify says on the desktop what happens to shares.
-func notify(ctx context.Context, agent *agentcore.Agent, icon string) {
-	for ctx.Err() == nil {
-		_, events, cancel := agent.Subscribe()
-		notice.Run(ctx, events,
-			func() bool { return agent.Settings().Notifications },
-			func(n notice.Note) {
-				note := platform.Note{Title: n.Title, Body: n.Body, Icon: icon, Urgent: n.Urgent, ID: n.ID}
-				if err := platform.Notify(ctx, note); err != nil {
-					slog.Info("a notification was not shown", "title", n.Title, "err", err)
-				}
-			})
-		cancel()
-		select { // the agent is ending, or notices were too slow to read
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
-	}
 }
 
 // iconFile puts the icon for notifications where the desktop can read it.

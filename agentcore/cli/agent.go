@@ -18,13 +18,12 @@ import (
 // completionTime is how long a shell may be kept waiting.
 const completionTime = time.Second
 
-// runTray is what `sharetray` alone does. That an agent runs already is what
-// its user wants, not a failure.
-func (a *app) runTray() error {
+// runTray is what `sharetray` alone does. That an agent runs already is what its
+// user wants, who then sees its dashboard.
+func (a *app) runTray(ctx context.Context) error {
 	err := a.runAgent(AgentRole{Tray: true})
 	if problem.Is(err, problem.Exists) {
-		fmt.Fprintln(a.Out, a.profile.advice(oneLine(problem.Sentence(err))))
-		return nil
+		return a.openDashboard(ctx, "/", false)
 	}
 	return err
 }

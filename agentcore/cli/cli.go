@@ -44,6 +44,8 @@ type Env struct {
 	// What commands ask the system, for tests to replace; nil is the real thing.
 	Paths   func(profile string) (agentcore.Paths, error)
 	OpenURL func(ctx context.Context, url string) error // in the user's browser
+	// Autostart is what starts the agent of a profile at login.
+	Autostart func(profile string) agentcore.Autostart
 }
 
 // AgentRole says which agent a process is to be, and how it came to that.
@@ -82,6 +84,9 @@ func Main(args []string, streams Streams, env Env) int {
 	}
 	if env.OpenURL == nil {
 		env.OpenURL = platform.OpenURL
+	}
+	if env.Autostart == nil {
+		env.Autostart = func(profile string) agentcore.Autostart { return agentcore.Autostart{Profile: profile, Exe: env.Exe} }
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -206,7 +211,7 @@ func (a *app) root() *cobra.Command {
 apps of this computer that others can reach by a link.
 
 Without a command it runs the agent, which looks after the shares, with its
-tray icon. ` + "`sharetray share`" + ` starts one in the background when none runs.`,
+tray icon; when one runs already, it opens the dashboard. ` + "`sharetray share`" + ` starts one in the background when none runs.`,
 		Example: `  sharetray share web ~/Pictures
   sharetray share proxy 3000
   sharetray list`,
@@ -222,7 +227,7 @@ tray icon. ` + "`sharetray share`" + ` starts one in the background when none ru
 			}
 			return misusef("there is no command %q", args[0])
 		},
-		RunE: func(*cobra.Command, []string) error { return a.runTray() },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runTray(cmd.Context()) },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
@@ -231,7 +236,7 @@ tray icon. ` + "`sharetray share`" + ` starts one in the background when none ru
 	root.AddCommand(
 		a.agentCommand(), a.shareCommand(), a.listCommand(), a.showCommand(), a.logsCommand(),
 		a.startCommand(), a.stopCommand(), a.restartCommand(), a.removeCommand(),
-		a.setCommand(), a.editCommand(), a.openCommand(), a.upgradeCommand(), a.doctorCommand(), a.quitCommand(), a.versionCommand(), a.completionCommand(),
+		a.setCommand(), a.editCommand(), a.openCommand(), a.dashboardCommand(), a.autostartCommand(), a.upgradeCommand(), a.doctorCommand(), a.quitCommand(), a.versionCommand(), a.completionCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.PersistentFlags().Var(&a.profile, profileName, "which agent: each profile has one, with shares of its own (or $"+profileVar+")")

@@ -94,6 +94,14 @@ func (c *Client) Restart(ctx context.Context, name string) (agentcore.Status, er
 	return c.share(ctx, http.MethodPost, name, "/restart", nil)
 }
 
+// Dashboard returns an address that opens the page at path in a browser, once, and
+// soon.
+func (c *Client) Dashboard(ctx context.Context, path string) (string, error) {
+	var to place
+	err := c.call(ctx, http.MethodPost, "/v1/dashboard", place{Path: path}, &to)
+	return to.URL, err
+}
+
 // Remove stops a share and forgets it.
 func (c *Client) Remove(ctx context.Context, name string) error {
 	path, err := sharePath(name, "")

@@ -15,6 +15,7 @@
 //	GET    /v1/shares/{name}/history the last history.Entry of it, the newest last; ?n= of them
 //	GET    /v1/events                lines of JSON, as long as one listens
 //	POST   /v1/upgrade               replaces the agent: {"exe": path}, "" being its own; answers agentcore.Upgrade when the new one begins
+//	POST   /v1/dashboard             an address that opens the dashboard once, soon: {"path": "/shares/NAME"}; answers {"url": …}
 //	POST   /v1/quit                  ends the agent; the answer ends when it has
 //
 // An agent that is ending still tells about its shares, but does nothing more
@@ -59,6 +60,9 @@ type Agent interface {
 	// Leaving reports whether another agent takes over.
 	Leaving() bool
 
+	// Dashboard returns an address that opens the page at path in a browser, once.
+	Dashboard(ctx context.Context, path string) (url string, err error)
+
 	// Quit begins the orderly end and returns at once.
 	Quit()
 	// Quitting is closed when the end has begun, whoever asked for it.
@@ -83,6 +87,12 @@ const maxHistory = 10_000
 type fault struct {
 	Code     problem.Code `json:"code"`
 	Sentence string       `json:"sentence"`
+}
+
+// place is what POST /v1/dashboard carries, and answers.
+type place struct {
+	Path string `json:"path,omitempty"`
+	URL  string `json:"url,omitempty"`
 }
 
 // newProgram is what POST /v1/upgrade carries.

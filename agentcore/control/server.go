@@ -22,6 +22,7 @@ const (
 	heartbeat    = 15 * time.Second // between signs of life on a quiet event stream
 	readTimeout  = 10 * time.Second // for a request's body to arrive
 	writeTimeout = 30 * time.Second // for a stream's client to take one piece
+	pageTime     = 8 * time.Second  // for the dashboard to come up
 	lastAnswers  = time.Second      // what is under way when Serve ends may take this long
 )
 
@@ -90,6 +91,7 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/shares/{name}/history", s.history)
 	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("POST /v1/upgrade", s.upgrade)
+	mux.HandleFunc("POST /v1/dashboard", s.dashboard)
 	mux.HandleFunc("POST /v1/quit", s.quit)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern == "" {
@@ -283,6 +285,21 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	up, err := s.agent.Upgrade(to.Exe)
 	answer(w, up, err)
+}
+
+func (s *server) dashboard(w http.ResponseWriter, r *http.Request) {
+	var to place
+	if err := readJSON(w, r, &to); err != nil {
+		answer(w, nil, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+	defer cancel()
+	address, err := s.agent.Dashboard(ctx, to.Path)
+	if err != nil {
+		err = problem.New(problem.Unavailable, "the dashboard is not up yet: try again in a moment (%w)", err)
+	}
+	answer(w, place{URL: address}, err)
 }
 
 // quit keeps its answer open: the client sees it end when Serve does.

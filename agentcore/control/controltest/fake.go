@@ -47,6 +47,11 @@ type Agent struct {
 	Drain chan struct{} // when set, the end waits until it is closed
 }
 
+// Dashboard returns an address that leads nowhere.
+func (a *Agent) Dashboard(_ context.Context, path string) (string, error) {
+	return "http://127.0.0.1:1/enter/TOKEN?to=" + path, nil
+}
+
 // Paths returns places for one agent, below a folder whose name is short enough
 // for sockets.
 func Paths(t testing.TB) agentcore.Paths {
