@@ -9,6 +9,7 @@ import (
 	"sharetray/agentcore"
 	"sharetray/agentcore/dashboard"
 	"sharetray/agentcore/notice"
+	"sharetray/agentcore/problem"
 	"sharetray/platform"
 )
 
@@ -28,13 +29,15 @@ func newPage(agent *agentcore.Agent, paths agentcore.Paths, exe, icon string) *p
 		ChooseFolder: platform.ChooseFolder,
 		Serving:      platform.ListServing,
 		Firewall:     platform.FirewallOf,
-		Autostart: func() (bool, error) {
-			st, err := p.autostart.Status()
-			return st.On, err
-		},
+		Autostart:    p.startsAtLogin,
 		SetAutostart: p.autostart.Set,
 	})
 	return p
+}
+
+func (p *page) startsAtLogin() (bool, error) {
+	st, err := p.autostart.Status()
+	return st.On, err
 }
 
 // serve serves the dashboard until ctx ends.
@@ -64,23 +67,72 @@ func (c controlled) Dashboard(ctx context.Context, path string) (string, error) 
 	return c.page.Address(ctx, path)
 }
 
-// notify says on the desktop what happens to shares.
+// actTime is how long what a click on a notification asks for may take.
+const actTime = time.Minute
+
+// notify says on the desktop what happens to shares, and does what is clicked.
 func (p *page) notify(ctx context.Context) {
+	platform.OnNoteAction(func(id, action string) {
+		ctx, cancel := context.WithTimeout(ctx, actTime)
+		defer cancel()
+		p.clicked(ctx, id, action)
+	})
+	defer platform.OnNoteAction(nil)
 	for ctx.Err() == nil {
 		_, events, cancel := p.agent.Subscribe()
-		notice.Run(ctx, events,
+		notice.Run(ctx, events, p.agent.Language,
 			func() bool { return p.agent.Settings().Notifications },
-			func(n notice.Note) {
-				note := platform.Note{Title: n.Title, Body: n.Body, Icon: p.icon, Urgent: n.Urgent, ID: n.ID}
-				if err := platform.Notify(ctx, note); err != nil {
-					slog.Info("a notification was not shown", "title", n.Title, "err", err)
-				}
-			})
+			func(n notice.Note) { p.tell(ctx, n) })
 		cancel()
 		select { // the agent is ending, or notices were too slow to read
 		case <-ctx.Done():
 		case <-time.After(time.Second):
 		}
+	}
+}
+
+// tell shows a message.
+func (p *page) tell(ctx context.Context, n notice.Note) {
+	note := platform.Note{Title: n.Title, Body: n.Body, Icon: p.icon, Urgent: n.Urgent, Quiet: n.Quiet, ID: n.ID}
+	for i, a := range n.Actions {
+		if i == 0 { // what a click on the message itself does
+			note.Actions = append(note.Actions, platform.NoteAction{ID: defaultAction, Label: a.Label(p.agent.Language())})
+		}
+		note.Actions = append(note.Actions, platform.NoteAction{ID: string(a), Label: a.Label(p.agent.Language())})
+	}
+	if err := platform.Notify(ctx, note); err != nil {
+		slog.Info("a notification was not shown", "title", n.Title, "error", err)
+	}
+}
+
+// defaultAction is what a click on a notification itself is called, by the Desktop
+// Notifications Specification.
+const defaultAction = "default"
+
+// clicked does what a click on a message asks for.
+func (p *page) clicked(ctx context.Context, id, action string) {
+	name, ok := notice.ShareOf(id)
+	if !ok {
+		return
+	}
+	var err error
+	switch notice.Action(action) {
+	case notice.Resume:
+		if _, err = p.agent.Start(ctx, name); err != nil {
+			l := p.agent.Language()
+			p.tell(ctx, notice.Note{ID: id, Title: l.Say("notice.failed", notice.Name(name)), Body: notice.Sentence(l, problem.Sentence(err)),
+				Actions: []notice.Action{notice.ShowLog}, Urgent: true})
+			return
+		}
+	case notice.ShowLog:
+		err = p.show(ctx, sharePage(name, "/log"))
+	case notice.Settings:
+		err = p.show(ctx, sharePage(name, "/edit"))
+	default:
+		err = p.show(ctx, sharePage(name, ""))
+	}
+	if err != nil {
+		slog.Warn("a click on a notification came to nothing", "action", action, "error", err)
 	}
 }
 

@@ -75,10 +75,11 @@ func succeed(ctx context.Context, paths agentcore.Paths, opt agentcore.Options, 
 			return err
 		}
 		elder.Done()
+		l := a.Language()
 		if past.Failure != "" {
-			tell(ctx, a, "Sharetray was not updated", "It goes on as "+opt.Version+": "+past.Failure)
+			tell(ctx, a, "notice.not_updated", l.Say("notice.goes_on", opt.Version, l.Sentence(past.Failure)))
 		} else if ctx.Err() == nil {
-			tell(ctx, a, "Sharetray was updated", "It is "+opt.Version+" now. Nobody was cut off.")
+			tell(ctx, a, "notice.updated", l.Say("notice.updated_to", opt.Version))
 		}
 		return nil
 	})
@@ -93,6 +94,7 @@ func tell(ctx context.Context, agent *agentcore.Agent, title, body string) {
 	if !agent.Settings().Notifications {
 		return
 	}
+	title = agent.Language().Say(title)
 	if err := platform.Notify(ctx, platform.Note{ID: "agent", Title: title, Body: body}); err != nil {
 		slog.Info("a notification was not shown", "title", title, "err", err)
 	}

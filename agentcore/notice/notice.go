@@ -7,24 +7,45 @@ package notice
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"sharetray/agentcore"
 	"sharetray/agentcore/link"
 	"sharetray/agentcore/supervise"
+	"sharetray/agentcore/words"
 )
 
 // Note is one message.
 type Note struct {
-	ID     string // the same for all messages about one share: the newest replaces the others
-	Share  string
-	Title  string
-	Body   string
-	Urgent bool
+	ID      string // the same for all messages about one share: the newest replaces the others
+	Share   string
+	Title   string
+	Body    string
+	Urgent  bool     // somebody has to do something
+	Quiet   bool     // it is only nice to know
+	Actions []Action // what can be done about it, the likeliest first
 }
+
+// Action is what a click on a message, or on a button of it, asks for.
+type Action string
+
+const (
+	OpenPage Action = "open" // the share's page
+	ShowLog  Action = "log"
+	Resume   Action = "resume"
+	Settings Action = "settings" // of the share
+)
+
+// Label is what the button says.
+func (a Action) Label(l *words.Language) string { return l.Say("notice.do_" + string(a)) }
+
+const sharePrefix = "share:"
+
+// ShareOf is the share that the message of that ID is about.
+func ShareOf(id string) (name string, ok bool) { return strings.CutPrefix(id, sharePrefix) }
 
 const (
 	// window is how long a share is silent about a kind of trouble after it was told.
@@ -57,7 +78,7 @@ type record struct {
 }
 
 // step is one event in the life of one share's record.
-func step(r record, e agentcore.Event, now time.Time) (record, []Note) {
+func step(l *words.Language, r record, e agentcore.Event, now time.Time) (record, []Note) {
 	st := e.Share
 	r.wanted = st.Notify
 	switch e.Type {
@@ -92,7 +113,7 @@ func step(r record, e agentcore.Event, now time.Time) (record, []Note) {
 			r = record{crashTold: r.crashTold, failTold: r.failTold, blockTold: r.blockTold, limitTold: r.limitTold, visitTold: r.visitTold, wanted: r.wanted}
 		}
 	}
-	return tick(r, st.Name, now)
+	return tick(l, r, st.Name, now)
 }
 
 // well forgets the failures that are over. (A crash is over with Recovered only,
@@ -142,11 +163,11 @@ func (r record) due() time.Time {
 }
 
 // tick tells what is due at now.
-func tick(r record, name string, now time.Time) (record, []Note) {
+func tick(l *words.Language, r record, name string, now time.Time) (record, []Note) {
 	var out []Note
 	for due := r.due(); !due.IsZero() && !due.After(now); due = r.due() {
 		var n Note
-		r, n = r.tell(name, now)
+		r, n = r.tell(l, name, now)
 		if r.wanted {
 			out = append(out, n)
 		}
@@ -155,33 +176,37 @@ func tick(r record, name string, now time.Time) (record, []Note) {
 }
 
 // tell makes the one message that is due, the gravest first.
-func (r record) tell(name string, now time.Time) (record, Note) {
-	n := Note{ID: "share:" + name, Share: name}
+func (r record) tell(l *words.Language, name string, now time.Time) (record, Note) {
+	n := Note{ID: sharePrefix + name, Share: name}
+	say := func(key, body, advice string, actions ...Action) {
+		n.Title, n.Body, n.Actions = l.Say("notice."+key, Name(name)), body, actions
+		if advice != "" {
+			n.Body += "\n" + l.Say("advice."+advice)
+		}
+	}
 	late := func(told time.Time) bool { return told.IsZero() || !told.Add(window).After(now) }
 	switch {
 	case r.failed != nil && late(r.failTold):
-		n.Title = Name(name) + " has failed"
-		n.Body = sentence(r.failed.LastError) + "\nStart it again with: sharetray start " + quoted(name)
+		say("failed", Sentence(l, r.failed.LastError), "failed", ShowLog, Resume)
 		n.Urgent = true
 		r.failed, r.failTold = nil, now
 	case r.blocked != nil && late(r.blockTold):
-		n.Title = Name(name) + " can't have its port"
-		n.Body = sentence(r.blocked.LastError) + "\nIt goes up by itself when the port is free."
+		say("blocked", Sentence(l, r.blocked.LastError), "port", Settings)
 		r.blockWords = r.blocked.LastError
 		r.blocked, r.blockTold = nil, now
 	case r.limited != "" && late(r.limitTold):
-		n.Title = Name(name) + " has reached a limit"
-		n.Body = sentence(r.limited) + "\nSee its limits with: sharetray show " + quoted(name)
+		say("limited", Sentence(l, r.limited), "limit", Settings)
 		r.limited, r.limitTold = "", now
 	case r.expired != "":
-		n.Title = Name(name) + " has expired"
-		n.Body = sentence(r.expired)
+		say("expired", Sentence(l, r.expired), "expired", Settings)
 		r.expired = ""
 	case r.visits > 0 && late(r.visitTold):
-		n.Title, n.Body = visitWords(Name(name), r.visits, r.visit)
+		n.Title, n.Body = visitWords(l, Name(name), r.visits, r.visit)
+		n.Actions, n.Quiet = []Action{OpenPage}, true
 		r.visits, r.visitTold = 0, now
 	default:
-		n.Title, n.Body = r.crashWords(Name(name), now)
+		n.Title, n.Body = r.crashWords(l, Name(name), now)
+		n.Actions = []Action{ShowLog}
 		r.crashes, r.saidDown, r.crashTold = 0, r.down, now
 	}
 	return r, n
@@ -189,37 +214,36 @@ func (r record) tell(name string, now time.Time) (record, Note) {
 
 // crashWords is the message about crashes, such as "Photos crashed and is
 // back", "Killed by signal 9; it was away for 0.01 s."
-func (r record) crashWords(name string, now time.Time) (title, body string) {
+func (r record) crashWords(l *words.Language, name string, now time.Time) (title, body string) {
 	cause := r.cause
 	if cause == "" {
-		cause = "its process ended unasked"
+		cause = l.Say("notice.no_cause")
 	}
-	outcome, ending := "and is back", "it was away for "+away(r.downtime)
-	if r.down {
-		outcome, ending = "and is not back yet", "it is being started again"
-	}
-	body = sentence(cause + "; " + ending)
+	cause = l.Sentence(cause)
 	switch {
 	case r.crashes == 0:
-		return name + " is back", sentence("it was away for " + away(r.downtime))
+		return l.Say("notice.back", name), Sentence(l, l.Say("notice.away", Away(l, r.downtime)))
+	case r.crashes == 1 && r.down:
+		return l.Say("notice.crashed_down", name), Sentence(l, l.Say("notice.mending", cause))
 	case r.crashes == 1:
-		return name + " crashed " + outcome, body
+		return l.Say("notice.crashed", name), Sentence(l, l.Say("notice.mended", cause, Away(l, r.downtime)))
 	}
-	title = fmt.Sprintf("%s crashed %d times", name, r.crashes)
+	title = l.Say("notice.loop", name, r.crashes)
 	if now.Sub(r.first) <= window {
-		title += " in the last minute"
+		title = l.Say("notice.loop_minute", name, r.crashes)
 	}
 	if r.down {
-		return title, sentence("the last time: " + cause + "; it is not back yet")
+		return title, Sentence(l, l.Say("notice.last_down", cause))
 	}
-	return title, sentence("the last time: " + cause + "; it is up")
+	return title, Sentence(l, l.Say("notice.last_up", cause))
 }
 
 // Run turns events into messages until events is closed or ctx ends. enabled is
-// the setting for all shares, asked for each message. send may take its time:
+// the setting for all shares, asked for each message, and language that in which
+// it is to be. send may take its time:
 // Run goes on reading, and of what piles up meanwhile keeps the newest message
 // of each share.
-func Run(ctx context.Context, events <-chan agentcore.Event, enabled func() bool, send func(Note)) {
+func Run(ctx context.Context, events <-chan agentcore.Event, language func() *words.Language, enabled func() bool, send func(Note)) {
 	records := map[string]record{}
 	var waiting []Note
 	sent := make(chan struct{}, 1)
@@ -259,12 +283,12 @@ func Run(ctx context.Context, events <-chan agentcore.Event, enabled func() bool
 			case e.Type == agentcore.Removed:
 				delete(records, e.Share.Name)
 			default:
-				r, notes := step(records[e.Share.Name], e, time.Now())
+				r, notes := step(language(), records[e.Share.Name], e, time.Now())
 				put(e.Share.Name, r, notes)
 			}
 		case <-timer.C:
 			for name, r := range maps.Clone(records) {
-				r, notes := tick(r, name, time.Now())
+				r, notes := tick(language(), r, name, time.Now())
 				put(name, r, notes)
 			}
 		case <-sent:

@@ -59,19 +59,19 @@ func TestWhatIsTold(t *testing.T) {
 				"60 Photos crashed 2 times in the last minute: The last time: killed by signal 9; it is up.",
 			}},
 		{"failed", []at{{typ: crash}, {typ: agentcore.Failed}},
-			[]string{"0 Photos has failed: It ended ten times in a row.\nStart it again with: sharetray start Photos"}},
+			[]string{"0 Photos has failed: It ended ten times in a row.\nSee its log for the reason, then resume it."}},
 		{"failed again and again", []at{{typ: agentcore.Failed}, {after: time.Second, typ: agentcore.Failed}, {after: time.Second, typ: agentcore.Failed}},
 			[]string{
-				"0 Photos has failed: It ended ten times in a row.\nStart it again with: sharetray start Photos",
-				"60 Photos has failed: It ended ten times in a row.\nStart it again with: sharetray start Photos",
+				"0 Photos has failed: It ended ten times in a row.\nSee its log for the reason, then resume it.",
+				"60 Photos has failed: It ended ten times in a row.\nSee its log for the reason, then resume it.",
 			}},
 		{"failed again, and started by the user", []at{
 			{typ: agentcore.Failed}, {after: time.Second, typ: agentcore.Failed},
 			{after: time.Second, typ: agentcore.Changed, state: supervise.Ready},
 		},
-			[]string{"0 Photos has failed: It ended ten times in a row.\nStart it again with: sharetray start Photos"}},
+			[]string{"0 Photos has failed: It ended ten times in a row.\nSee its log for the reason, then resume it."}},
 		{"port taken, tried often", []at{{typ: agentcore.Blocked}, {after: 30 * time.Second, typ: agentcore.Blocked}, {after: 60 * time.Second, typ: agentcore.Blocked}},
-			[]string{"0 Photos can't have its port: Port 8080 is taken by nginx (pid 7).\nIt goes up by itself when the port is free."}},
+			[]string{"0 Photos can't have its port: Port 8080 is taken by nginx (pid 7).\nClose the other program, or give the share another port: it goes up by itself when the port is free."}},
 		{"opted out", []at{{typ: crash, quiet: true}, {typ: back, quiet: true}, {typ: agentcore.Failed, quiet: true}}, nil},
 		{"stopped by the user", []at{{typ: crash}, {after: time.Second, typ: agentcore.Changed, state: supervise.Stopping}}, nil},
 		{"removed", []at{{typ: crash}, {after: time.Second, typ: agentcore.Removed}}, nil},
@@ -86,7 +86,7 @@ func TestWhatIsTold(t *testing.T) {
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					Run(ctx, events, func() bool { return true }, func(n Note) {
+					Run(ctx, events, words.English, func() bool { return true }, func(n Note) {
 						if n.ID != "share:Photos" || n.Share != "Photos" || n.Urgent != strings.Contains(n.Title, "failed") {
 							t.Errorf("%+v", n)
 						}
@@ -122,7 +122,7 @@ func TestRunWhileASendHangs(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			Run(t.Context(), events, func() bool { return true }, func(n Note) {
+			Run(t.Context(), events, words.English, func() bool { return true }, func(n Note) {
 				<-release
 				got = append(got, n.Title)
 			})
@@ -148,7 +148,7 @@ func TestSwitchedOffForAll(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			Run(t.Context(), events, func() bool { return false }, func(n Note) { t.Errorf("told %+v", n) })
+			Run(t.Context(), events, words.English, func() bool { return false }, func(n Note) { t.Errorf("told %+v", n) })
 		}()
 		events <- event(agentcore.Failed, "a")
 		events <- event(agentcore.Failed, "b")
@@ -202,7 +202,7 @@ func TestNeverTooMuch(t *testing.T) {
 				if due.After(now) {
 					now = due
 				}
-				r, notes = tick(r, "x", now)
+				r, notes = tick(words.English(), r, "x", now)
 				keep(notes)
 			}
 			now = end
@@ -213,7 +213,7 @@ func TestNeverTooMuch(t *testing.T) {
 			case agentcore.Failed:
 				given = true
 			}
-			r, notes = step(r, e, now)
+			r, notes = step(words.English(), r, e, now)
 			keep(notes)
 		}
 		if pending := r.crashes; !given && counted+pending != crashes || counted > crashes {
@@ -221,7 +221,7 @@ func TestNeverTooMuch(t *testing.T) {
 		}
 		e := event(agentcore.Failed, "x")
 		e.Share.Notify = false
-		if _, notes := step(record{}, e, now); len(notes) != 0 {
+		if _, notes := step(words.English(), record{}, e, now); len(notes) != 0 {
 			t.Fatalf("told against the share's will: %v", notes)
 		}
 	})
@@ -260,13 +260,8 @@ func TestEveryStateHasWords(t *testing.T) {
 			}
 		}
 	}
-	for in, want := range map[string]string{"a-b_c.1": "a-b_c.1", "my app": "'my app'", "it's": `'it'\''s'`, "": "''"} {
-		if got := quoted(in); got != want {
-			t.Errorf("quoted(%q) = %s", in, got)
-		}
-	}
 	for in, want := range map[time.Duration]string{0: "0.01 s", 8 * time.Millisecond: "0.01 s", 45 * time.Second: "45 s", 5 * time.Minute: "5 minutes"} {
-		if got := away(in); got != want {
+		if got := Away(words.English(), in); got != want {
 			t.Errorf("away(%s) = %s", in, got)
 		}
 	}

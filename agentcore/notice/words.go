@@ -136,60 +136,50 @@ func unhealthy(st agentcore.Status) string {
 	return "unhealthy"
 }
 
-// visitWords is the message about what visitors have done, such as "Photos was
-// downloaded from", "Cat.jpg, by 192.168.1.5."
-func visitWords(name string, times int, v link.Visit) (title, body string) {
+// visitWords is the message about what visitors have done, such as "A file was added
+// to Photos", "cat.jpg, by 192.168.1.5".
+func visitWords(l *words.Language, name string, times int, v link.Visit) (title, body string) {
 	who := v.Addr
 	if v.User != "" {
-		who = v.User + " at " + who
+		who = l.Say("notice.user_at", v.User, who)
 	}
 	file := Line(path.Base(v.Path), nameLength)
 	switch v.What {
 	case share.DownloadVisit:
-		title, body = "A file of "+name+" was downloaded", fmt.Sprintf("%s, by %s", file, who)
+		title, body = l.Say("notice.download", name), l.Say("notice.by", file, who)
 	case share.UploadVisit:
-		title, body = "A file was added to "+name, fmt.Sprintf("%s, by %s", file, who)
+		title, body = l.Say("notice.upload", name), l.Say("notice.by", file, who)
 	default:
-		title, body = name+" has a visitor", who
+		title, body = l.Say("notice.visitor", name), who
 	}
 	if times > 1 {
-		body = fmt.Sprintf("the last of %d: %s", times, body)
+		body = l.Say("notice.last_of", times, body)
 	}
 	return title, body // a file's name is no sentence
 }
 
-// away says how long a share was away.
-func away(d time.Duration) string {
+// Away says how long a share was away.
+func Away(l *words.Language, d time.Duration) string {
 	switch {
 	case d < 10*time.Second:
-		return fmt.Sprintf("%.2f s", max(d, 10*time.Millisecond).Seconds())
+		return l.Say("notice.seconds", fmt.Sprintf("%.2f", max(d, 10*time.Millisecond).Seconds()))
 	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f s", d.Seconds())
+		return l.Say("notice.seconds", fmt.Sprintf("%.0f", d.Seconds()))
 	}
-	return fmt.Sprintf("%.0f minutes", d.Minutes())
+	return l.Say("notice.minutes", fmt.Sprintf("%.0f", d.Minutes()))
 }
 
-// sentence gives s a capital letter and a full stop.
-func sentence(s string) string {
-	s = strings.TrimSpace(s)
+// Sentence says in a language what the agent has said in English, with a capital
+// letter and a full stop.
+func Sentence(l *words.Language, s string) string {
+	s = strings.TrimSpace(l.Sentence(strings.TrimSpace(s)))
 	if s == "" {
 		return ""
 	}
 	r := []rune(s)
 	r[0] = unicode.ToUpper(r[0])
-	if strings.ContainsRune(".!?…", r[len(r)-1]) {
+	if strings.ContainsRune(".!?…。！？", r[len(r)-1]) {
 		return string(r)
 	}
-	return string(r) + "."
-}
-
-// quoted is name as one word for a shell.
-func quoted(name string) string {
-	plain := func(r rune) bool {
-		return !(unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.", r))
-	}
-	if name != "" && !strings.ContainsFunc(name, plain) {
-		return name
-	}
-	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+	return string(r) + l.Say("notice.stop")
 }
