@@ -161,6 +161,7 @@ type line struct {
 	id               int32
 	label            string
 	enabled, visible bool
+	checked          bool
 	items            []line
 }
 
@@ -189,6 +190,9 @@ func (i *sni) menu() ([]line, error) {
 		}
 		if v, ok := l.Props["enabled"]; ok {
 			out.enabled = v.Value().(bool)
+		}
+		if v, ok := l.Props["toggle-state"]; ok {
+			out.checked = fmt.Sprint(v.Value()) == "1"
 		}
 		if v, ok := l.Props["visible"]; ok {
 			out.visible = v.Value().(bool)
@@ -373,6 +377,18 @@ func (p *process) expect(want string) {
 		case <-deadline:
 			p.t.Fatalf("waited for %q, saw %q", want, seen)
 		}
+	}
+}
+
+// next is the next line of output.
+func (p *process) next() string {
+	p.t.Helper()
+	select {
+	case l := <-p.lines:
+		return l
+	case <-time.After(patience):
+		p.t.Fatal("nothing was said")
+		return ""
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"sharetray/agentcore"
+	"sharetray/agentcore/notice"
 	"sharetray/agentcore/share"
 	"sharetray/agentcore/supervise"
+	"sharetray/agentcore/words"
 	"sharetray/assets"
 )
 
@@ -80,10 +82,10 @@ func TestClicksReachTheAgent(t *testing.T) {
 	tray.expect("agent: stop Slow")
 	icon.click(m, "Photos", "Copy link") // while the pause goes on for ever
 	tray.expect("agent: copy http://127.0.0.1:8080/Photos")
-	tray.expect(`agent: notify "The link of Photos" "http://127.0.0.1:8080/Photos\nno clipboard here"`)
+	tray.expect(`agent: notify "The link of Photos" "http://127.0.0.1:8080/Photos\nNo clipboard here."`)
 	icon.click(m, "Photos", "Restart")
 	tray.expect("agent: restart Photos")
-	tray.expect(`agent: notify "Photos could not be restarted" "the folder is gone"`)
+	tray.expect(`agent: notify "Photos could not be restarted" "The folder is gone."`)
 	icon.click(m, "Photos", "Pause")
 	tray.expect("agent: stop Photos")
 	icon.click(m, "Idle", "Restart") // is disabled, and so nothing
@@ -96,8 +98,96 @@ func TestClicksReachTheAgent(t *testing.T) {
 	m = icon.menuUntil("an update", has("Restart to update"))
 	icon.click(m, "Restart to update")
 	tray.expect(`agent: upgrade ""`)
-	tray.expect(`agent: notify "Sharetray could not be updated" "it is for another processor"`)
+	tray.expect(`agent: notify "Sharetray could not be updated" "It is for another processor."`)
 	icon.click(m, "Quit")
+	tray.expect("agent: quit")
+	tray.end()
+}
+
+func TestTheRestOfTheMenu(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	b.start()
+	host := b.panel()
+	fact := func(text string) agentcore.Status { return agentcore.Status{Name: text} }
+	tray := startTray(t, b.address(), up("Photos"), fact("choose=/srv/x"))
+	icon := host.icon()
+	m := icon.menuUntil("the ports", func(m []line) bool {
+		return has("Share a port…", "3000 · node")(m) && has("Share a port…", "5432")(m) && has("Photos", "Log")(m)
+	})
+	icon.click(m, "Share a folder…")
+	tray.expect("agent: add web /srv/x")
+	tray.expect(`agent: notify "new is shared" "http://127.0.0.1:8080/new"`)
+	icon.click(m, "Share a port…", "3000")
+	tray.expect("agent: add proxy 3000")
+	icon.click(m, "Share a port…", "Another port…")
+	tray.expect("agent: page /add/proxy")
+	icon.click(m, "Dashboard")
+	tray.expect("agent: page /")
+	for item, page := range map[string]string{"Show QR code": "/qr", "Log": "/log", "Settings…": "/edit"} {
+		icon.click(m, "Photos", item)
+		tray.expect("agent: page /shares/Photos" + page)
+	}
+
+	// Switches show what is so.
+	icon.click(m, "Start at login")
+	tray.expect("agent: autostart true")
+	m = icon.menuUntil("the check", func(m []line) bool { l := find(m, "Start at login"); return l != nil && l.checked })
+	icon.click(m, "Start at login")
+	tray.expect("agent: autostart false")
+	icon.menuUntil("no check", func(m []line) bool { l := find(m, "Start at login"); return l != nil && !l.checked })
+	icon.click(m, "Notifications")
+	tray.expect("agent: notifications false")
+	tray.expect(`agent: notify "That could not be changed" "The disk is full."`)
+	tray.end()
+}
+
+// TestNoFolder: the chooser is cancelled or missing, or has what is gone.
+func TestNoFolder(t *testing.T) {
+	t.Parallel()
+	for choice, want := range map[string][]string{
+		"":      {"agent: chose \"\"", "agent: page /"}, // of the click after it: nothing else was done
+		"none":  {"agent: page /add/web"},
+		"/gone": {`agent: notify "/gone could not be shared" "There is no folder /gone: check the spelling."`},
+	} {
+		t.Run(choice, func(t *testing.T) {
+			t.Parallel()
+			b := newBus(t)
+			b.start()
+			host := b.panel()
+			tray := startTray(t, b.address(), up("Photos"), agentcore.Status{Name: "choose=" + choice})
+			icon := host.icon()
+			m := icon.menuUntil("the item", has("Share a folder…"))
+			icon.click(m, "Share a folder…")
+			tray.expect(want[0])
+			if len(want) > 1 {
+				icon.click(m, "Dashboard")
+				if line := tray.next(); line != want[1] {
+					t.Errorf("then it says %s", line)
+				}
+			}
+			tray.end()
+		})
+	}
+}
+
+func TestQuitWaitsForTransfers(t *testing.T) {
+	t.Parallel()
+	b := newBus(t)
+	b.start()
+	host := b.panel()
+	busy := up("Photos")
+	busy.Active = 1
+	tray := startTray(t, b.address(), busy)
+	icon := host.icon()
+	m := icon.menuUntil("the question", has("Quit", "Quit now, and cut 1 transfer"))
+	icon.click(m, "Quit", "Quit when")
+	m = icon.menuUntil("a way back", has("Don't quit after all"))
+	icon.click(m, "Don't quit after all")
+	m = icon.menuUntil("as before", has("Quit", "Quit when"))
+	icon.click(m, "Quit", "Quit when")
+	icon.menuUntil("a way back", has("Don't quit after all"))
+	tray.shares(up("Photos"))
 	tray.expect("agent: quit")
 	tray.end()
 }
@@ -113,13 +203,15 @@ func TestMoreSharesThanSlotsFold(t *testing.T) {
 	}
 	tray := startTray(t, b.address(), shares...)
 	icon := host.icon()
-	m := icon.menuUntil("the rest in one line", has("and 485 more… (sharetray list)"))
+	m := icon.menuUntil("the rest in one line", has("485 more…"))
+	icon.click(m, "485 more…")
+	tray.expect("agent: page /")
 	if find(m, "s014 · up") == nil || find(m, "s015") != nil {
 		t.Errorf("the menu is:\n%s", show(m, ""))
 	}
 	tray.shares(shares[:3]...)
 	icon.menuUntil("three shares", func(m []line) bool {
-		return find(m, "and ") == nil && find(m, "s003") == nil && has("s002 · up", "Restart")(m)
+		return find(m, "485") == nil && find(m, "s003") == nil && has("s002 · up", "Restart")(m)
 	})
 	tray.end()
 }
@@ -179,7 +271,7 @@ func TestTheIconIsTheDrawnOne(t *testing.T) {
 		{[]agentcore.Status{up("a"), in(up("b"), supervise.Invalid, "line 3")}, assets.Trouble},
 	} {
 		tray.shares(s.shares...)
-		icon.menuUntil(string(s.want), has(summary(s.shares)))
+		icon.menuUntil(string(s.want), has(notice.Summary(words.English(), s.shares)))
 		_, pixels := icon.pixmap()
 		if other, twice := seen[pixels]; twice {
 			t.Errorf("%s looks like %s", s.want, other)

@@ -11,10 +11,12 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"sharetray/agentcore"
+	"sharetray/agentcore/problem"
 	"sharetray/platform"
 )
 
@@ -44,6 +46,13 @@ func helper() {
 				fmt.Println("bad input:", err)
 				return
 			}
+			shares = slices.DeleteFunc(shares, func(s agentcore.Status) bool {
+				key, value, ok := strings.Cut(s.Name, "=")
+				if ok {
+					a.tell(key, value)
+				}
+				return ok
+			})
 			a.set(shares)
 			if n == 0 {
 				close(first)
@@ -52,8 +61,34 @@ func helper() {
 	}()
 	<-first
 	err := Run(ctx, a, Options{
-		Version: "1.2.3",
-		Log:     slog.New(slog.NewTextHandler(os.Stdout, nil)),
+		Version:   "1.2.3",
+		Log:       slog.New(slog.NewTextHandler(os.Stdout, nil)),
+		Dashboard: func(_ context.Context, path string) error { fmt.Println("agent: page", path); return nil },
+		ChooseFolder: func(context.Context, string) (string, error) {
+			choice := a.told("choose")
+			fmt.Printf("agent: chose %q\n", choice)
+			switch choice {
+			case "":
+				return "", platform.ErrCanceled
+			case "none":
+				return "", platform.ErrNoChooser
+			default:
+				return choice, nil
+			}
+		},
+		Ports:     func(context.Context) ([]Port, error) { return []Port{{3000, "node"}, {5432, ""}}, nil },
+		Autostart: func() (bool, error) { return a.told("autostart") == "true", nil },
+		SetAutostart: func(on bool) error {
+			fmt.Println("agent: autostart", on)
+			a.tell("autostart", fmt.Sprint(on))
+			return nil
+		},
+		Notifications: func() bool { return a.told("notifications") != "false" },
+		SetNotifications: func(on bool) error {
+			fmt.Println("agent: notifications", on)
+			a.tell("notifications", fmt.Sprint(on))
+			return errors.New("the disk is full")
+		},
 		openURL: func(_ context.Context, u string) error { fmt.Println("agent: browse", u); return nil },
 		copy: func(_ context.Context, s string) error {
 			fmt.Println("agent: copy", s)
@@ -72,7 +107,24 @@ func helper() {
 type playedAgent struct {
 	mu     sync.Mutex
 	shares []agentcore.Status
+	facts  map[string]string // what else it was told
 	subs   map[chan agentcore.Event]bool
+}
+
+// told is what a test has said of something, by a share whose name is KEY=VALUE.
+func (a *playedAgent) told(key string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.facts[key]
+}
+
+func (a *playedAgent) tell(key, value string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.facts == nil {
+		a.facts = map[string]string{}
+	}
+	a.facts[key] = value
 }
 
 func (a *playedAgent) set(shares []agentcore.Status) {
@@ -124,6 +176,14 @@ func (a *playedAgent) Stop(ctx context.Context, name string) (s agentcore.Status
 func (a *playedAgent) Restart(_ context.Context, name string) (s agentcore.Status, err error) {
 	fmt.Println("agent: restart", name)
 	return s, errors.New("the folder is gone")
+}
+
+func (a *playedAgent) Add(_ context.Context, n agentcore.NewShare) (s agentcore.Status, err error) {
+	fmt.Println("agent: add", n.Kind, n.Target)
+	if n.Target == "/gone" {
+		return s, problem.New(problem.Conflict, "there is no folder /gone: check the spelling")
+	}
+	return agentcore.Status{Name: "new", URLs: []string{"http://127.0.0.1:8080/new"}}, nil
 }
 
 func (a *playedAgent) Remove(_ context.Context, name string) error {

@@ -10,6 +10,7 @@ import (
 
 	"sharetray/agentcore"
 	"sharetray/agentcore/supervise"
+	"sharetray/agentcore/words"
 	"sharetray/assets"
 	"sharetray/platform"
 )
@@ -30,8 +31,9 @@ func (p *paper) draw(changes []change) {
 		p.faces[c.slot] = c.to
 	}
 }
-func (p *paper) icon(s assets.State) { p.shown = s }
-func (p *paper) tooltip(tip string)  { p.tip = tip }
+func (p *paper) renew([]poolItem, chan<- slot) { p.faces = map[slot]face{} }
+func (p *paper) icon(s assets.State)           { p.shown = s }
+func (p *paper) tooltip(tip string)            { p.tip = tip }
 
 // scripted is an agent that has the shares that the test gives it.
 type scripted struct {
@@ -85,7 +87,10 @@ func (a *scripted) Remove(c context.Context, n string) error {
 	_, err := a.call(c, "remove", n)
 	return err
 }
-func (a *scripted) Quit() {}
+func (a *scripted) Add(c context.Context, n agentcore.NewShare) (agentcore.Status, error) {
+	return a.call(c, "add", n.Target)
+}
+func (a *scripted) Quit() { _, _ = a.call(context.Background(), "quit", "") }
 func (a *scripted) Info() agentcore.Info {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -101,7 +106,7 @@ func onPaper(t *testing.T, do func(t *testing.T, l *loop, a *scripted, p *paper)
 	synctest.Test(t, func(t *testing.T) {
 		a := &scripted{}
 		p := &paper{faces: map[slot]face{}}
-		l := newLoop(a, Options{notify: func(context.Context, platform.Note) error { return nil }})
+		l := newLoop(a, Options{Language: words.English, notify: func(context.Context, platform.Note) error { return nil }})
 		l.screen = p
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})

@@ -23,6 +23,8 @@ func newItems(order []poolItem, clicks chan<- slot) items {
 		case p.separator:
 			systray.AddSeparator()
 			continue
+		case p.check:
+			it[p.slot] = systray.AddMenuItemCheckbox("", "", false)
 		case p.parent == "":
 			it[p.slot] = systray.AddMenuItem("", "")
 		default:
@@ -44,6 +46,17 @@ func newItems(order []poolItem, clicks chan<- slot) items {
 	return it
 }
 
+// renew makes the whole menu anew. A tray host that comes is told of the items in two
+// steps, since it drops those under an item that it does not know yet; to one that
+// comes later systray says all at once, and its submenus are empty.
+func (it items) renew(order []poolItem, clicks chan<- slot) {
+	systray.ResetMenu()
+	clear(it)
+	for at, item := range newItems(order, clicks) {
+		it[at] = item
+	}
+}
+
 // draw changes items. Each call of systray costs signals on the bus (and is
 // redrawn by the panel), so none is made that changes nothing.
 func (it items) draw(changes []change) {
@@ -54,6 +67,13 @@ func (it items) draw(changes []change) {
 			continue
 		}
 		appears := !from.visible
+		if item.Checked() != to.checked {
+			if to.checked {
+				item.Check()
+			} else {
+				item.Uncheck()
+			}
+		}
 		if from.title != to.title {
 			item.SetTitle(to.title)
 		}

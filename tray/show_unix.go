@@ -22,6 +22,8 @@ const busInterval = 2 * time.Second
 func (l *loop) show(ctx context.Context) error {
 	systray.SetTitle("Sharetray")
 	l.screen = newItems(l.order, l.clicks)
+	l.opened = systray.TrayOpenedCh
+	l.lookAround()
 	l.redraw(l.agent.List()) // so that the icon comes with its menu
 	said := ""
 	say := func(what string) {
@@ -52,31 +54,61 @@ func (l *loop) session(ctx context.Context, say func(string)) {
 		return
 	}
 	say("showing the tray icon")
+	if l.shown { // what this host is to show was told to another one
+		l.renewed()
+	}
+	l.shown = true
 	start, _ := systray.RunWithExternalLoop(nil, nil) // its end would allow no other start
 	start()
+	go l.watchHosts(conn)
 	l.run(conn.Context(), ctx)
 	if ctx.Err() != nil {
 		takeDown()
 	}
 }
 
+// renewed has the menu made anew before the next thing is drawn.
+func (l *loop) renewed() {
+	select {
+	case l.hosts <- struct{}{}:
+	default: // it will be
+	}
+}
+
+// watchHosts has the menu made anew for each host that takes the place of another,
+// until conn ends.
+func (l *loop) watchHosts(conn *dbus.Conn) {
+	if conn.AddMatchSignal(hostChanges...) != nil {
+		return
+	}
+	signals := make(chan *dbus.Signal, 16)
+	conn.Signal(signals)
+	for s := range signals { // closed with conn
+		if len(s.Body) == 3 && s.Body[0] == platform.TrayHost && s.Body[2] != "" {
+			l.renewed()
+		}
+	}
+}
+
+// hostChanges are the signals that a tray host has come or gone.
+var hostChanges = []dbus.MatchOption{
+	dbus.WithMatchSender("org.freedesktop.DBus"),
+	dbus.WithMatchInterface("org.freedesktop.DBus"),
+	dbus.WithMatchMember("NameOwnerChanged"),
+	dbus.WithMatchArg(0, platform.TrayHost),
+}
+
 // awaitHost returns when something shows tray icons on conn's bus, with false
 // when conn ends before. systray itself would find a later host as well, but
 // complain about its absence in its own words.
 func awaitHost(conn *dbus.Conn, say func(string)) bool {
-	match := []dbus.MatchOption{
-		dbus.WithMatchSender("org.freedesktop.DBus"),
-		dbus.WithMatchInterface("org.freedesktop.DBus"),
-		dbus.WithMatchMember("NameOwnerChanged"),
-		dbus.WithMatchArg(0, platform.TrayHost),
-	}
 	signals := make(chan *dbus.Signal, 16)
 	conn.Signal(signals)
 	defer conn.RemoveSignal(signals)
-	if conn.AddMatchSignal(match...) != nil {
+	if conn.AddMatchSignal(hostChanges...) != nil {
 		return false
 	}
-	defer func() { _ = conn.RemoveMatchSignal(match...) }() // fails only with the connection
+	defer func() { _ = conn.RemoveMatchSignal(hostChanges...) }() // fails only with the connection
 	for !platform.OnBus(conn, platform.TrayHost) {
 		say("no tray on this desktop: running without an icon until there is one")
 		select {

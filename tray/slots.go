@@ -3,6 +3,8 @@ package tray
 import (
 	"fmt"
 	"strings"
+
+	"sharetray/agentcore/words"
 )
 
 // slotCount is how many shares have items of their own. The items are made once
@@ -17,12 +19,13 @@ type slot string
 type face struct {
 	title, tooltip   string
 	enabled, visible bool
+	checked          bool
 	action           Action
 }
 
 // arrange puts a menu onto the pool. Shares without a slot of their own are
 // counted in one line.
-func arrange(m Menu, goos string) map[slot]face {
+func arrange(m Menu, l *words.Language, goos string) map[slot]face {
 	faces := map[slot]face{}
 	shares := 0
 	for _, it := range m.Items {
@@ -38,7 +41,7 @@ func arrange(m Menu, goos string) map[slot]face {
 		}
 	}
 	if more := shares - slotCount; more > 0 {
-		faces["more"] = face{title: escape(fmt.Sprintf("and %d more… (sharetray list)", more), goos), visible: true}
+		faces["more"] = face{title: escape(l.Say("tray.more", more), goos), visible: true, enabled: true, action: Action{Kind: Page, Link: "/"}}
 	}
 	return faces
 }
@@ -51,7 +54,7 @@ func place(faces map[slot]face, at slot, prefix string, it Item, goos string) {
 	}
 	faces[at] = face{
 		title: escape(it.Title, goos), tooltip: it.Tooltip,
-		enabled: it.Enabled, visible: true, action: it.Action,
+		enabled: it.Enabled, visible: true, checked: it.Checked, action: it.Action,
 	}
 	for _, child := range it.Items {
 		place(faces, at+slot(strings.TrimPrefix(child.ID, prefix)), child.ID, child, goos)
@@ -74,20 +77,33 @@ func escape(title, goos string) string {
 type poolItem struct {
 	slot, parent slot
 	separator    bool
+	check        bool // it is a switch
 }
 
 // pool lists the pool in the order of the menu, parents before children.
 func pool() []poolItem {
-	out := []poolItem{{slot: "summary"}, {slot: "error"}, {separator: true}, {slot: "hint"}}
+	out := []poolItem{{slot: "summary"}, {slot: "transfers"}, {slot: "error"}, {separator: true}, {slot: "hint"}}
+	under := func(parent slot, names ...string) {
+		for _, name := range names {
+			out = append(out, poolItem{slot: parent + "/" + slot(name), parent: parent})
+		}
+	}
 	for i := range slotCount {
 		at := slot(fmt.Sprint(i))
 		out = append(out, poolItem{slot: at})
-		for _, name := range []slot{"about", "open", "copy", "restart", "pause", "remove"} {
-			out = append(out, poolItem{slot: at + "/" + name, parent: at})
-		}
-		out = append(out, poolItem{slot: at + "/remove/now", parent: at + "/remove"})
+		under(at, "about", "open", "copy", "qr", "restart", "pause", "log", "settings", "remove")
+		under(at+"/remove", "now")
 	}
-	return append(out, poolItem{slot: "more"}, poolItem{separator: true}, poolItem{slot: "update"}, poolItem{slot: "quit"})
+	out = append(out, poolItem{slot: "more"}, poolItem{separator: true}, poolItem{slot: "folder"}, poolItem{slot: "port"})
+	for i := range portCount {
+		under("port", fmt.Sprint(i))
+	}
+	under("port", "other")
+	out = append(out, poolItem{slot: "dashboard"}, poolItem{separator: true},
+		poolItem{slot: "autostart", check: true}, poolItem{slot: "notifications", check: true}, poolItem{separator: true},
+		poolItem{slot: "update"}, poolItem{slot: "stay"}, poolItem{slot: "quit"}, poolItem{slot: "quitting"})
+	under("quitting", "wait", "now")
+	return out
 }
 
 // change is one item that has to look different.

@@ -8,13 +8,18 @@ package tray
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"reflect"
 	"runtime"
+	"slices"
 	"time"
 
 	"sharetray/agentcore"
 	"sharetray/agentcore/notice"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/share"
+	"sharetray/agentcore/words"
 	"sharetray/assets"
 	"sharetray/platform"
 )
@@ -32,6 +37,8 @@ type Agent interface {
 	Stop(ctx context.Context, name string) (agentcore.Status, error)
 	Restart(ctx context.Context, name string) (agentcore.Status, error)
 	Remove(ctx context.Context, name string) error
+	// Add declares a new share and waits until it is up.
+	Add(context.Context, agentcore.NewShare) (agentcore.Status, error)
 	// Info tells about the agent itself.
 	Info() agentcore.Info
 	// Upgrade has an agent of the program that is installed now take over, if exe
@@ -43,11 +50,26 @@ type Agent interface {
 
 var _ Agent = (*agentcore.Agent)(nil)
 
-// Options are what Run can be told. The zero value will do.
+// Options are what Run can be told. The zero value will do: what is nil is not
+// offered.
 type Options struct {
-	Version string       // of the agent, shown in the tooltip
-	Icon    string       // path of a PNG for notifications
-	Log     *slog.Logger // slog.Default() when nil
+	Version  string                 // of the agent, shown in the tooltip
+	Icon     string                 // path of a PNG for notifications
+	Log      *slog.Logger           // slog.Default() when nil
+	Language func() *words.Language // of the menu, asked each time that it is drawn
+
+	// Dashboard opens the page at path in the browser.
+	Dashboard func(ctx context.Context, path string) error
+	// ChooseFolder has the user choose a folder. Its error is platform.ErrCanceled
+	// when none was chosen; at another one the dashboard's form is opened.
+	ChooseFolder func(ctx context.Context, title string) (string, error)
+	// Ports are those at which something listens that could be shared.
+	Ports func(context.Context) ([]Port, error)
+
+	Autostart        func() (on bool, err error) // at login
+	SetAutostart     func(on bool) error
+	Notifications    func() bool
+	SetNotifications func(on bool) error
 
 	openURL func(context.Context, string) error
 	copy    func(context.Context, string) error
@@ -67,6 +89,12 @@ const (
 	resubscribe = time.Second
 	// agentLook is how often the agent is asked for what it sends no events of.
 	agentLook = 5 * time.Second
+	// portsLook is how long who listens may have been asked ago.
+	portsLook = time.Minute
+	// portsTime is how long it may take to find out who listens.
+	portsTime = 3 * time.Second
+	// addTime is how long a new share may take to be up.
+	addTime = time.Minute
 )
 
 // Run shows the tray until ctx ends, then returns nil. It must be called on the
@@ -86,12 +114,16 @@ func Run(ctx context.Context, agent Agent, o Options) error {
 	if o.notify == nil {
 		o.notify = platform.Notify
 	}
+	if o.Language == nil {
+		o.Language = words.English
+	}
 	return newLoop(agent, o).show(ctx)
 }
 
 // screen is the system's tray.
 type screen interface {
 	draw([]change)
+	renew(order []poolItem, clicks chan<- slot) // all hidden, for a host that knows nothing yet
 	icon(assets.State)
 	tooltip(string)
 }
@@ -102,12 +134,18 @@ type loop struct {
 	opts   Options
 	screen screen
 	order  []poolItem
-	clicks chan slot // from the screen; never waited on by it
+	clicks chan slot       // from the screen; never waited on by it
+	hosts  chan struct{}   // another host has come to show the icon
+	opened <-chan struct{} // somebody looks at the menu
+	shown  bool            // some host has had the menu
 
 	faces   map[slot]face // as drawn
 	icon    assets.State
 	tooltip string
 	about   agentcore.Info
+	beside  State // what the menu shows beside the shares
+	ports   chan []Port
+	asked   time.Time          // when for ports
 	turned  map[slot]time.Time // when a slot began to show another share
 	busy    map[Action]bool
 	done    chan Action
@@ -119,6 +157,7 @@ func newLoop(agent Agent, o Options) *loop {
 		clicks: make(chan slot, 16),
 		faces:  map[slot]face{}, turned: map[slot]time.Time{},
 		busy: map[Action]bool{}, done: make(chan Action, actionLimit),
+		hosts: make(chan struct{}, 1), ports: make(chan []Port, 1),
 	}
 }
 
@@ -127,11 +166,18 @@ func newLoop(agent Agent, o Options) *loop {
 func (l *loop) run(ctx, life context.Context) {
 	now, events, cancel := l.agent.Subscribe()
 	defer func() { cancel() }()
+	l.lookAround()
+	l.lookForPorts(ctx)
 	l.redraw(now)
 	last := time.Now()
 	look := time.NewTicker(agentLook)
 	defer look.Stop()
 	var next, again <-chan time.Time // nil: nothing is planned
+	soon := func() {
+		if next == nil {
+			next = time.After(drawInterval - time.Since(last))
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -141,9 +187,7 @@ func (l *loop) run(ctx, life context.Context) {
 				cancel()
 				events, again = nil, time.After(resubscribe)
 			}
-			if next == nil {
-				next = time.After(drawInterval - time.Since(last))
-			}
+			soon()
 		case <-again:
 			again = nil
 			now, events, cancel = l.agent.Subscribe()
@@ -152,21 +196,82 @@ func (l *loop) run(ctx, life context.Context) {
 			next, last = nil, time.Now()
 			l.redraw(l.agent.List())
 		case <-look.C:
-			if l.agent.Info().Outdated != l.about.Outdated && next == nil {
-				next = time.After(drawInterval - time.Since(last))
+			if time.Since(l.asked) > portsLook { // not all systems tell when the menu is opened
+				l.lookForPorts(ctx)
 			}
+			if l.lookAround() {
+				soon()
+			}
+		case <-l.opened:
+			l.lookForPorts(ctx)
+			if l.lookAround() {
+				soon()
+			}
+		case found := <-l.ports:
+			if !slices.Equal(found, l.beside.Listening) {
+				l.beside.Listening = found
+				soon()
+			}
+		case <-l.hosts:
+			l.screen.renew(l.order, l.clicks)
+			l.faces = map[slot]face{}
+			l.redraw(l.agent.List())
 		case at := <-l.clicks:
 			l.click(life, at)
 		case a := <-l.done:
 			delete(l.busy, a)
+			l.lookAround()
+			soon()
 		}
 	}
 }
 
-func (l *loop) redraw(shares []agentcore.Status) {
+// lookAround finds out what the menu shows beside the shares, and reports whether
+// it has changed.
+func (l *loop) lookAround() (changed bool) {
 	l.about = l.agent.Info()
-	m := Model(shares, State{Version: l.opts.Version, Profile: l.about.Profile, Outdated: l.about.Outdated})
-	faces := arrange(m, runtime.GOOS)
+	s := l.beside
+	s.Version, s.Profile, s.Outdated = l.opts.Version, l.about.Profile, l.about.Outdated
+	s.Words = l.opts.Language()
+	s.Dashboard, s.Folders, s.Ports = l.opts.Dashboard != nil, l.opts.ChooseFolder != nil, l.opts.Ports != nil
+	if l.opts.Autostart != nil && l.opts.SetAutostart != nil {
+		on, err := l.opts.Autostart()
+		s.CanAutostart, s.Autostart = err == nil, on
+	}
+	if l.opts.Notifications != nil && l.opts.SetNotifications != nil {
+		s.CanNotifications, s.NotificationsOn = true, l.opts.Notifications()
+	}
+	changed = !reflect.DeepEqual(s, l.beside)
+	l.beside = s
+	return changed
+}
+
+// lookForPorts asks who listens, which may take a while.
+func (l *loop) lookForPorts(ctx context.Context) {
+	if l.opts.Ports == nil {
+		return
+	}
+	l.asked = time.Now()
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, portsTime)
+		defer cancel()
+		found, err := l.opts.Ports(ctx)
+		if err != nil {
+			return // the menu goes without
+		}
+		select {
+		case l.ports <- found:
+		default: // another answer is on its way
+		}
+	}()
+}
+
+func (l *loop) redraw(shares []agentcore.Status) {
+	if l.beside.Quitting && Transfers(shares) == 0 {
+		l.agent.Quit()
+	}
+	m := Model(shares, l.beside)
+	faces := arrange(m, l.beside.Words, runtime.GOOS)
 	for at, f := range faces {
 		if was := l.faces[at].action.Share; was != "" && was != f.action.Share {
 			l.turned[at] = time.Now()
@@ -205,6 +310,11 @@ func (l *loop) click(life context.Context, at slot) {
 	if time.Since(l.turned[at]) < settleTime {
 		return
 	}
+	if a.Kind == QuitIdle || a.Kind == Stay {
+		l.beside.Quitting = a.Kind == QuitIdle
+		l.redraw(l.agent.List())
+		return
+	}
 	l.busy[a] = true
 	go func() {
 		l.act(life, a)
@@ -217,25 +327,37 @@ const agentNote = "agent"
 
 func (l *loop) act(ctx context.Context, a Action) {
 	var err error
-	var failure string // what to say of the share
+	failure := map[Kind]string{ // what to say when it could not be done
+		Open: "tray.cant_open", Restart: "tray.cant_restart", Pause: "tray.cant_pause", Resume: "tray.cant_resume", Remove: "tray.cant_remove",
+		Update: "tray.cant_update", Page: "tray.cant_page", ShareFolder: "tray.cant_share", SharePort: "tray.cant_share",
+		Autostart: "tray.cant_set", Notifications: "tray.cant_set", CopyLink: "tray.link_of",
+	}[a.Kind]
+	what := notice.Name(a.Share)
 	switch a.Kind {
 	case Open:
-		failure, err = "could not be opened", l.opts.openURL(ctx, a.Link)
+		err = l.opts.openURL(ctx, a.Link)
 	case CopyLink:
 		err = l.opts.copy(ctx, a.Link)
 	case Restart:
-		failure = "could not be restarted"
 		_, err = l.agent.Restart(ctx, a.Share)
 	case Pause:
-		failure = "could not be paused"
 		_, err = l.agent.Stop(ctx, a.Share)
 	case Resume:
-		failure = "could not be resumed"
 		_, err = l.agent.Start(ctx, a.Share)
 	case Remove:
-		failure, err = "could not be removed", l.agent.Remove(ctx, a.Share)
+		err = l.agent.Remove(ctx, a.Share)
+	case Page:
+		err = l.opts.Dashboard(ctx, a.Link)
+	case ShareFolder:
+		what, err = l.shareFolder(ctx)
+	case SharePort:
+		what = a.Link
+		err = l.share(ctx, agentcore.NewShare{Kind: string(share.Proxy), Target: a.Link})
+	case Autostart:
+		err = l.opts.SetAutostart(a.On)
+	case Notifications:
+		err = l.opts.SetNotifications(a.On)
 	case Update:
-		failure = "could not be updated"
 		_, err = l.agent.Upgrade("")
 	case Quit:
 		l.agent.Quit()
@@ -243,18 +365,57 @@ func (l *loop) act(ctx context.Context, a Action) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	l.opts.Log.Warn("tray action failed", "action", string(a.Kind), "share", a.Share, "err", err)
-	n := platform.Note{
-		ID: "share:" + a.Share, Icon: l.opts.Icon,
-		Title: notice.Name(a.Share) + " " + failure, Body: problem.Sentence(err),
-	}
-	if a.Share == "" {
-		n.ID, n.Title = agentNote, "Sharetray "+failure
+	l.opts.Log.Warn("tray action failed", "action", string(a.Kind), "share", a.Share, "error", err)
+	text := l.opts.Language()
+	n := platform.Note{ID: agentNote, Icon: l.opts.Icon, Title: text.Say(failure, what), Body: notice.Sentence(text, problem.Sentence(err))}
+	if a.Share != "" {
+		n.ID = notice.ID(a.Share)
 	}
 	if a.Kind == CopyLink { // so that the user gets it all the same
-		n.Title, n.Body = "The link of "+notice.Name(a.Share), a.Link+"\n"+problem.Sentence(err)
+		n.Body = a.Link + "\n" + n.Body
 	}
+	l.tell(ctx, n)
+}
+
+func (l *loop) tell(ctx context.Context, n platform.Note) {
+	n.Icon = l.opts.Icon
 	if err := l.opts.notify(ctx, n); err != nil {
-		l.opts.Log.Warn("notification not shown", "err", err)
+		l.opts.Log.Warn("notification not shown", "error", err)
 	}
+}
+
+// shareFolder shares a folder that the user chooses. Where the desktop has nothing
+// to choose with, the dashboard's form asks for it.
+func (l *loop) shareFolder(ctx context.Context) (dir string, err error) {
+	dir, err = l.opts.ChooseFolder(ctx, l.opts.Language().Say("page.choose_title"))
+	switch {
+	case errors.Is(err, platform.ErrCanceled):
+		return "", nil
+	case err != nil && l.opts.Dashboard != nil:
+		l.opts.Log.Info("no folder chooser, the dashboard asks", "error", err)
+		return "", l.opts.Dashboard(ctx, "/add/web")
+	case err != nil:
+		return "", problem.New(problem.Unsupported, "%s", l.opts.Language().Say("tray.no_chooser"))
+	}
+	return notice.Name(dir), l.share(ctx, agentcore.NewShare{Kind: string(share.Web), Target: dir})
+}
+
+// share shares something new, and puts its link where people paste it from.
+func (l *loop) share(ctx context.Context, n agentcore.NewShare) error {
+	ctx, cancel := context.WithTimeout(ctx, addTime)
+	defer cancel()
+	st, err := l.agent.Add(ctx, n)
+	if err != nil {
+		return err
+	}
+	text := l.opts.Language()
+	note := platform.Note{ID: notice.ID(st.Name), Title: text.Say("tray.shared", notice.Name(st.Name))}
+	if len(st.URLs) > 0 {
+		note.Body = st.URLs[0]
+		if l.opts.copy(ctx, st.URLs[0]) == nil {
+			note.Body = text.Say("tray.copied", st.URLs[0])
+		}
+	}
+	l.tell(ctx, note)
+	return nil
 }

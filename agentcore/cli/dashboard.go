@@ -6,7 +6,6 @@ import (
 	"net/url"
 
 	"github.com/spf13/cobra"
-
 )
 
 func (a *app) dashboardCommand() *cobra.Command {
@@ -125,4 +124,3 @@ is. What is shared comes back with it, at the same links.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "with status: as a JSON object")
 	return cmd
 }
-

@@ -44,6 +44,9 @@ func (a Action) Label(l *words.Language) string { return l.Say("notice.do_" + st
 
 const sharePrefix = "share:"
 
+// ID is that of all messages about a share.
+func ID(share string) string { return sharePrefix + share }
+
 // ShareOf is the share that the message of that ID is about.
 func ShareOf(id string) (name string, ok bool) { return strings.CutPrefix(id, sharePrefix) }
 
@@ -177,7 +180,7 @@ func tick(l *words.Language, r record, name string, now time.Time) (record, []No
 
 // tell makes the one message that is due, the gravest first.
 func (r record) tell(l *words.Language, name string, now time.Time) (record, Note) {
-	n := Note{ID: sharePrefix + name, Share: name}
+	n := Note{ID: ID(name), Share: name}
 	say := func(key, body, advice string, actions ...Action) {
 		n.Title, n.Body, n.Actions = l.Say("notice."+key, Name(name)), body, actions
 		if advice != "" {

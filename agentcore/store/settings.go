@@ -18,9 +18,9 @@ import (
 
 // Settings are the agent's numbers, for all shares.
 type Settings struct {
-	Notifications bool // show desktop notifications at all
+	Notifications bool   // show desktop notifications at all
 	Language      string // of what people read: "auto" is the system's, else a tag such as "zh-CN"
-	Standby       int  // how many share processes wait, initialised, for a share
+	Standby       int    // how many share processes wait, initialised, for a share
 	Policy        policy.Policy
 	Lease         time.Duration // how long a share is served when the agent is gone
 	Logs          Logs
