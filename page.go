@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/url"
+	"strconv"
 	"time"
 
 	"sharetray/agentcore"
@@ -11,6 +12,7 @@ import (
 	"sharetray/agentcore/notice"
 	"sharetray/agentcore/problem"
 	"sharetray/platform"
+	"sharetray/tray"
 )
 
 // page is the people's side of an agent: its dashboard, and the notifications whose
@@ -54,6 +56,38 @@ func (p *page) show(ctx context.Context, path string) error {
 		return err
 	}
 	return platform.OpenURL(ctx, address)
+}
+
+// trayOptions are what the tray's menu offers.
+func (p *page) trayOptions(opt agentcore.Options) tray.Options {
+	return tray.Options{
+		Version: opt.Version, Icon: p.icon, Log: opt.Log, Language: p.agent.Language,
+		Dashboard: p.show, ChooseFolder: platform.ChooseFolder, Ports: p.ports,
+		Autostart: p.startsAtLogin, SetAutostart: p.autostart.Set,
+		Notifications: func() bool { return p.agent.Settings().Notifications },
+		SetNotifications: func(on bool) error {
+			return p.agent.SetSettings(map[string]string{"notifications": strconv.FormatBool(on)})
+		},
+	}
+}
+
+// ports are those at which something listens that is not Sharetray itself.
+func (p *page) ports(ctx context.Context) ([]tray.Port, error) {
+	found, err := platform.ListServing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own := map[uint16]bool{}
+	for _, st := range p.agent.List() {
+		own[st.Port] = true
+	}
+	var ports []tray.Port
+	for _, s := range found {
+		if port := s.Addr.Port(); !own[port] {
+			ports = append(ports, tray.Port{Number: port, Program: s.Program})
+		}
+	}
+	return ports, nil
 }
 
 // controlled is an agent as commands know it, with its dashboard.

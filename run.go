@@ -137,7 +137,7 @@ func run(ctx context.Context, paths agentcore.Paths, opt agentcore.Options, with
 	around.Go(func() { err = renew(life, agent) })
 	servers.Go(func() { serveControl(reachable, ln, paths.Control, controlled{agent, page}) })
 	if withTray {
-		if err := tray.Run(life, agent, tray.Options{Version: opt.Version, Icon: icon, Log: opt.Log}); err != nil {
+		if err := tray.Run(life, agent, page.trayOptions(opt)); err != nil {
 			opt.Log.Warn("there is no tray icon", "err", err)
 		}
 	}

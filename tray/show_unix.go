@@ -4,6 +4,8 @@ package tray
 
 import (
 	"context"
+	"io"
+	"log"
 	"time"
 
 	"fyne.io/systray"
@@ -55,7 +57,7 @@ func (l *loop) session(ctx context.Context, say func(string)) {
 	}
 	say("showing the tray icon")
 	if l.shown { // what this host is to show was told to another one
-		l.renewed()
+		quietly(l.renew)
 	}
 	l.shown = true
 	start, _ := systray.RunWithExternalLoop(nil, nil) // its end would allow no other start
@@ -65,6 +67,14 @@ func (l *loop) session(ctx context.Context, say func(string)) {
 	if ctx.Err() != nil {
 		takeDown()
 	}
+}
+
+// quietly keeps systray from complaining of a bus that is gone, which is known.
+func quietly(do func()) {
+	to := log.Writer()
+	log.SetOutput(io.Discard)
+	defer log.SetOutput(to)
+	do()
 }
 
 // renewed has the menu made anew before the next thing is drawn.

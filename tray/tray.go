@@ -213,9 +213,7 @@ func (l *loop) run(ctx, life context.Context) {
 				soon()
 			}
 		case <-l.hosts:
-			l.screen.renew(l.order, l.clicks)
-			l.faces = map[slot]face{}
-			l.redraw(l.agent.List())
+			l.renew()
 		case at := <-l.clicks:
 			l.click(life, at)
 		case a := <-l.done:
@@ -264,6 +262,13 @@ func (l *loop) lookForPorts(ctx context.Context) {
 		default: // another answer is on its way
 		}
 	}()
+}
+
+// renew draws all of it for a host that knows nothing yet.
+func (l *loop) renew() {
+	l.screen.renew(l.order, l.clicks)
+	l.faces = map[slot]face{}
+	l.redraw(l.agent.List())
 }
 
 func (l *loop) redraw(shares []agentcore.Status) {
