@@ -128,11 +128,12 @@ func (p *page) notify(ctx context.Context) {
 // tell shows a message.
 func (p *page) tell(ctx context.Context, n notice.Note) {
 	note := platform.Note{Title: n.Title, Body: n.Body, Icon: p.icon, Urgent: n.Urgent, Quiet: n.Quiet, ID: n.ID}
-	for i, a := range n.Actions {
-		if i == 0 { // what a click on the message itself does
-			note.Actions = append(note.Actions, platform.NoteAction{ID: defaultAction, Label: a.Label(p.agent.Language())})
-		}
-		note.Actions = append(note.Actions, platform.NoteAction{ID: string(a), Label: a.Label(p.agent.Language())})
+	l := p.agent.Language()
+	if _, ofShare := notice.ShareOf(n.ID); ofShare { // what a click on the message itself does; some desktops make a button of it
+		note.Actions = append(note.Actions, platform.NoteAction{ID: defaultAction, Label: notice.OpenPage.Label(l)})
+	}
+	for _, a := range n.Actions {
+		note.Actions = append(note.Actions, platform.NoteAction{ID: string(a), Label: a.Label(l)})
 	}
 	if err := platform.Notify(ctx, note); err != nil {
 		slog.Info("a notification was not shown", "title", n.Title, "error", err)

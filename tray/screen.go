@@ -46,9 +46,7 @@ func newItems(order []poolItem, clicks chan<- slot) items {
 	return it
 }
 
-// renew makes the whole menu anew. A tray host that comes is told of the items in two
-// steps, since it drops those under an item that it does not know yet; to one that
-// comes later systray says all at once, and its submenus are empty.
+// renew makes the whole menu anew, as for the first host.
 func (it items) renew(order []poolItem, clicks chan<- slot) {
 	systray.ResetMenu()
 	clear(it)

@@ -35,7 +35,9 @@ func (l *loop) show(ctx context.Context) error {
 		}
 	}
 	for ctx.Err() == nil {
-		l.session(ctx, say)
+		if l.session(ctx, say) {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(busInterval):
@@ -44,16 +46,17 @@ func (l *loop) show(ctx context.Context) error {
 	return nil
 }
 
-// session lasts as long as the session bus that it finds.
-func (l *loop) session(ctx context.Context, say func(string)) {
+// session lasts as long as the session bus that it finds, and the tray host there.
+// It reports whether only the host has gone.
+func (l *loop) session(ctx context.Context, say func(string)) (again bool) {
 	conn, err := platform.SessionBus(ctx)
 	if err != nil {
 		say("no session bus: running without a tray icon until there is one")
-		return
+		return false
 	}
 	defer func() { _ = conn.Close() }() // nothing of it is needed any more
 	if !awaitHost(conn, say) {
-		return
+		return false
 	}
 	say("showing the tray icon")
 	if l.shown { // what this host is to show was told to another one
@@ -62,11 +65,12 @@ func (l *loop) session(ctx context.Context, say func(string)) {
 	l.shown = true
 	start, _ := systray.RunWithExternalLoop(nil, nil) // its end would allow no other start
 	start()
-	go l.watchHosts(conn)
-	l.run(conn.Context(), ctx)
-	if ctx.Err() != nil {
-		takeDown()
-	}
+	hosted, gone := context.WithCancel(conn.Context())
+	defer gone()
+	go watchHost(conn, gone)
+	l.run(hosted, ctx)
+	takeDown()
+	return conn.Connected()
 }
 
 // quietly keeps systray from complaining of a bus that is gone, which is known.
@@ -77,25 +81,20 @@ func quietly(do func()) {
 	do()
 }
 
-// renewed has the menu made anew before the next thing is drawn.
-func (l *loop) renewed() {
-	select {
-	case l.hosts <- struct{}{}:
-	default: // it will be
-	}
-}
-
-// watchHosts has the menu made anew for each host that takes the place of another,
-// until conn ends.
-func (l *loop) watchHosts(conn *dbus.Conn) {
-	if conn.AddMatchSignal(hostChanges...) != nil {
-		return
-	}
+// watchHost calls gone when the tray host that is there on conn goes. The next one
+// must get the menu from its beginning: systray tells the first of an icon's life
+// about the items in two steps, since hosts drop what is under an item that they don't
+// know yet. To one that comes later it says all at once, and its submenus stay empty.
+func watchHost(conn *dbus.Conn, gone func()) {
 	signals := make(chan *dbus.Signal, 16)
 	conn.Signal(signals)
+	if conn.AddMatchSignal(hostChanges...) != nil || !platform.OnBus(conn, platform.TrayHost) {
+		gone()
+		return
+	}
 	for s := range signals { // closed with conn
-		if len(s.Body) == 3 && s.Body[0] == platform.TrayHost && s.Body[2] != "" {
-			l.renewed()
+		if len(s.Body) == 3 && s.Body[0] == platform.TrayHost && s.Body[1] != "" {
+			gone()
 		}
 	}
 }

@@ -135,7 +135,6 @@ type loop struct {
 	screen screen
 	order  []poolItem
 	clicks chan slot       // from the screen; never waited on by it
-	hosts  chan struct{}   // another host has come to show the icon
 	opened <-chan struct{} // somebody looks at the menu
 	shown  bool            // some host has had the menu
 
@@ -157,7 +156,7 @@ func newLoop(agent Agent, o Options) *loop {
 		clicks: make(chan slot, 16),
 		faces:  map[slot]face{}, turned: map[slot]time.Time{},
 		busy: map[Action]bool{}, done: make(chan Action, actionLimit),
-		hosts: make(chan struct{}, 1), ports: make(chan []Port, 1),
+		ports: make(chan []Port, 1),
 	}
 }
 
@@ -212,8 +211,6 @@ func (l *loop) run(ctx, life context.Context) {
 				l.beside.Listening = found
 				soon()
 			}
-		case <-l.hosts:
-			l.renew()
 		case at := <-l.clicks:
 			l.click(life, at)
 		case a := <-l.done:

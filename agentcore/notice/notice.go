@@ -26,7 +26,7 @@ type Note struct {
 	Body    string
 	Urgent  bool     // somebody has to do something
 	Quiet   bool     // it is only nice to know
-	Actions []Action // what can be done about it, the likeliest first
+	Actions []Action // what can be done about it, besides OpenPage
 }
 
 // Action is what a click on a message, or on a button of it, asks for.
@@ -205,7 +205,7 @@ func (r record) tell(l *words.Language, name string, now time.Time) (record, Not
 		r.expired = ""
 	case r.visits > 0 && late(r.visitTold):
 		n.Title, n.Body = visitWords(l, Name(name), r.visits, r.visit)
-		n.Actions, n.Quiet = []Action{OpenPage}, true
+		n.Quiet = true
 		r.visits, r.visitTold = 0, now
 	default:
 		n.Title, n.Body = r.crashWords(l, Name(name), now)
