@@ -23,7 +23,7 @@ const completionTime = time.Second
 func (a *app) runTray(ctx context.Context) error {
 	err := a.runAgent(AgentRole{Tray: true})
 	if problem.Is(err, problem.Exists) {
-		return a.openDashboard(ctx, "/", false)
+		return a.openDashboard(context.WithoutCancel(ctx), "/", false) // signals are the system's own by now
 	}
 	return err
 }

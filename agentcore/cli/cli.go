@@ -211,7 +211,8 @@ func (a *app) root() *cobra.Command {
 apps of this computer that others can reach by a link.
 
 Without a command it runs the agent, which looks after the shares, with its
-tray icon; when one runs already, it opens the dashboard. ` + "`sharetray share`" + ` starts one in the background when none runs.`,
+tray icon; when one runs already, it opens the dashboard. ` + "`sharetray share`" + `
+starts one in the background when none runs.`,
 		Example: `  sharetray share web ~/Pictures
   sharetray share proxy 3000
   sharetray list`,

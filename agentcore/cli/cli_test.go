@@ -278,10 +278,11 @@ func TestWrongUsage(t *testing.T) {
 		{"nonsense", `there is no command "nonsense" (see ` + "`sharetray --help`)"},
 		{"lst", `did you mean "list"?`},
 		{"drive /tmp", `there is no command "drive"`},
-		{"dashboard", "there is no command"},
+		{"dashboard a b", "one word too many"},
 		{"heal", "there is no command"},
 		{"upgrade a b", "one word too many"},
-		{"autostart on", "there is no command"},
+		{"autostart", "something is missing: try `sharetray autostart on`"},
+		{"autostart yes", `"yes" is none of on, off and status`},
 		{"edit", "something is missing"},
 		{"--nonsense", "unknown flag: --nonsense"},
 		{"list --nonsense", "(see `sharetray list --help`)"},
@@ -357,7 +358,19 @@ func TestNoAgent(t *testing.T) {
 func TestAgentThatRunsAlready(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.want(0, "an agent is running already (pid 42)\n", "")
+	var opened string
+	r.env.OpenURL = func(_ context.Context, url string) error {
+		opened = url
+		return nil
+	}
+	r.want(0, "", "")
+	if opened != "http://127.0.0.1:1/enter/TOKEN?to=/" {
+		t.Errorf("opened %q", opened)
+	}
+	r.env.OpenURL = func(context.Context, string) error { return errors.New("no browser here") }
+	if code, out, errs := r.run(); code != 0 || out != "http://127.0.0.1:1/enter/TOKEN?to=/\n" || !strings.Contains(errs, "open this address within a minute") {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
 	r.want(1, "", "sharetray: an agent is running already (pid 42)\n", "agent")
 	r.want(75, "", "", "agent", "--background")
 }
