@@ -89,6 +89,9 @@ func open(t testing.TB, in context.Context, h *home, path string, first ...chrom
 			}
 		}
 	})
+	if err := chromedp.Run(ctx); err != nil { // whose context is the tab's life
+		t.Fatalf("open a tab: %v", err)
+	}
 	address := h.types("dashboard", "--print")
 	p.base = address[:strings.Index(address, "/enter/")]
 	p.do(log.Enable(), chromedp.EmulateViewport(1000, 800))
@@ -190,10 +193,24 @@ func (p *tab) click(selector string) {
 	p.do(chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
 }
 
+// send presses what leads to another page, and waits until that is there.
+func (p *tab) send(selector string) {
+	p.t.Helper()
+	p.do(chromedp.Evaluate("window.before = true", nil))
+	p.click(selector)
+	p.await("!window.before && document.readyState == 'complete'")
+}
+
 // fill types into a field, in place of what was there.
 func (p *tab) fill(selector, text string) {
 	p.t.Helper()
-	p.do(chromedp.SetValue(selector, text, chromedp.ByQuery))
+	to, err := json.Marshal([]string{selector, text})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if !eval[bool](p, "(([to, text]) => { const f = document.querySelector(to); f.value = text; return f.value == text })("+string(to)+")") {
+		p.t.Fatalf("%s does not take %q", selector, text)
+	}
 }
 
 func (p *tab) theme(name string) {
@@ -226,8 +243,7 @@ func (p *tab) axe() (faults []string) {
 		p.do(chromedp.Evaluate(string(script)+";0", nil))
 	}
 	var report string
-	p.do(chromedp.Evaluate(`axe.run(document).then((r) => JSON.stringify(r.violations))`, &report,
-		func(e *runtime.EvaluateParams) *runtime.EvaluateParams { return e.WithAwaitPromise(true) }))
+	p.do(chromedp.Evaluate(`axe.run(document).then((r) => JSON.stringify(r.violations))`, &report, awaitPromise))
 	var violations []struct {
 		ID, Impact, Help string
 		Nodes            []struct{ HTML, FailureSummary string }
@@ -242,6 +258,9 @@ func (p *tab) axe() (faults []string) {
 	}
 	return faults
 }
+
+// awaitPromise has Evaluate wait for what a promise comes to.
+func awaitPromise(e *runtime.EvaluateParams) *runtime.EvaluateParams { return e.WithAwaitPromise(true) }
 
 // allow lets pages use the clipboard.
 func allow(in context.Context, origin string) chromedp.Action {
