@@ -6,7 +6,9 @@ BIN := bin/sharetray
 DIR ?= assets/sample
 SYSTEMS := linux windows darwin
 
-.PHONY: help build run test test-tools unit lint bench clean $(BIN)
+PICTURES := docs/pictures
+
+.PHONY: help build run test test-tools unit lint bench screenshots clean $(BIN)
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -40,6 +42,10 @@ lint: ## gofmt, vet for three systems, staticcheck
 bench: $(BIN) ## measure it beside its peers, and write docs/benchmarks.md
 	@agentcore/bench/install-peers.sh
 	$(GO) run ./agentcore/bench -sharetray $(BIN) -out docs/benchmarks.md
+
+screenshots: test-tools ## take the pictures of the documentation
+	@mkdir -p $(PICTURES)
+	SHARETRAY_PICTURES='$(abspath $(PICTURES))' $(GO) test -count=1 -run 'TestOnADesktop|TestPictures' .
 
 clean: ## remove what was built
 	rm -rf bin

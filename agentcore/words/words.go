@@ -32,8 +32,9 @@ type Language struct {
 
 // sentence is how one that the agent says in English is said in the language.
 type sentence struct {
-	form *regexp.Regexp
-	text string // with {1}, {2} … for what the form has found
+	form   *regexp.Regexp
+	text   string // with {1}, {2} … for what the form has found
+	weight int    // the heaviest is tried first
 }
 
 // English is what everything is written in at first. A text that another language
@@ -107,15 +108,14 @@ func parse(tag string, data []byte) (*Language, error) {
 					l.texts[table+"."+key] = s
 					continue
 				}
-				l.sentences = append(l.sentences, sentence{formOf(key), s})
+				l.sentences = append(l.sentences, sentence{formOf(key), s, weight(key)})
 			}
 		default:
 			return nil, fmt.Errorf("texts of %s: %s is no table of texts", tag, table)
 		}
 	}
-	// The longest form is the most particular one.
 	slices.SortFunc(l.sentences, func(a, b sentence) int {
-		return cmp.Or(len(b.form.String())-len(a.form.String()), cmp.Compare(a.form.String(), b.form.String()))
+		return cmp.Or(b.weight-a.weight, cmp.Compare(a.form.String(), b.form.String()))
 	})
 	return l, nil
 }
@@ -125,6 +125,16 @@ var hole = regexp.MustCompile(`\\\{(\d)\\\}`)
 // formOf makes "port {1} is taken by {2}" what finds such a sentence.
 func formOf(form string) *regexp.Regexp {
 	return regexp.MustCompile(`(?s)^` + hole.ReplaceAllString(regexp.QuoteMeta(form), `(?P<h$1>.+?)`) + `$`)
+}
+
+// weight is the greater, the more particular a form is: the more it says itself. One
+// that adds something to any other sentence is heavier still.
+func weight(form string) int {
+	w := len(place.ReplaceAllString(form, ""))
+	if strings.HasPrefix(form, "{1}; ") {
+		w += 1000
+	}
+	return w
 }
 
 // Say is the text of key, such as "tray.quit". Each {1}, {2} … in it is replaced by
