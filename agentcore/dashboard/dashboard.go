@@ -274,6 +274,7 @@ func (d *Dashboard) guard(next http.Handler) http.Handler {
 			d.wrong(w, r, why.status, d.language(r).Say(why.key))
 			return
 		}
+		d.door.renew(w, r, time.Now())
 		if !isReading(r.Method) {
 			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(30 * time.Second))

@@ -148,6 +148,17 @@ func (d *door) setCookie(w http.ResponseWriter, now time.Time) {
 	})
 }
 
+// renew makes the session of a browser that comes again anew, now and then.
+func (d *door) renew(w http.ResponseWriter, r *http.Request, now time.Time) {
+	c, err := r.Cookie(d.cookie())
+	if err != nil {
+		return
+	}
+	if made, ok := d.known(c.Value, now); ok && now.Sub(made) > sessionLife/10 {
+		d.setCookie(w, now)
+	}
+}
+
 // refusal is why a request gets no answer but a page that says so.
 type refusal struct {
 	status int
