@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -67,6 +68,12 @@ func testBus(t *testing.T) *dbus.Conn {
 	return conn
 }
 
+// busAddress is that of the bus of testBus.
+func busAddress(t *testing.T) string {
+	t.Helper()
+	return os.Getenv("DBUS_SESSION_BUS_ADDRESS")
+}
+
 // noteServer is a notification server that keeps what it is asked.
 type noteServer struct {
 	can   []string
@@ -79,15 +86,16 @@ type noteCall struct {
 	replaces          uint32
 	icon, title, body string
 	urgency           byte
+	actions           string // with spaces between
 }
 
 func (s *noteServer) GetCapabilities() ([]string, *dbus.Error) { return s.can, nil }
 
-func (s *noteServer) Notify(_ string, replaces uint32, icon, title, body string, _ []string, hints map[string]dbus.Variant, _ int32) (uint32, *dbus.Error) {
+func (s *noteServer) Notify(_ string, replaces uint32, icon, title, body string, actions []string, hints map[string]dbus.Variant, _ int32) (uint32, *dbus.Error) {
 	if s.hang != nil {
 		<-s.hang
 	}
-	s.calls <- noteCall{replaces, icon, title, body, hints["urgency"].Value().(byte)}
+	s.calls <- noteCall{replaces, icon, title, body, hints["urgency"].Value().(byte), strings.Join(actions, " ")}
 	if replaces != 0 {
 		return replaces, nil
 	}
@@ -120,7 +128,7 @@ func TestNotify(t *testing.T) {
 	s := serveNotes(t, conn, &noteServer{can: []string{"body", "body-markup"}})
 
 	got := mustNotify(t, s, Note{ID: "a", Title: "<b> crashed", Body: "<i>$(reboot) & \"]]>\x1b\nit is up", Icon: "/i.png"})
-	if want := (noteCall{0, "/i.png", "<b> crashed", "&lt;i&gt;$(reboot) &amp; \"]]&gt;\nit is up", 1}); got != want {
+	if want := (noteCall{0, "/i.png", "<b> crashed", "&lt;i&gt;$(reboot) &amp; \"]]&gt;\nit is up", 1, ""}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if got := mustNotify(t, s, Note{ID: "b", Title: "other", Urgent: true}); got.replaces != 0 || got.urgency != 2 {
