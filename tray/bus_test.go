@@ -302,6 +302,7 @@ type process struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
 	lines chan string // what it logs and what is asked of its agent
+	last  string      // the line that was waited for last
 }
 
 // racing finds the functions that the race detector names. systray itself has
@@ -371,6 +372,7 @@ func (p *process) expect(want string) {
 				p.t.Fatalf("the tray has ended; waited for %q after %q", want, seen)
 			}
 			if strings.Contains(l, want) {
+				p.last = l
 				return
 			}
 			seen = append(seen, l)

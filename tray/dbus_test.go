@@ -4,7 +4,9 @@ package tray
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"sharetray/agentcore"
 	"sharetray/agentcore/notice"
@@ -277,6 +279,64 @@ func TestTheIconIsTheDrawnOne(t *testing.T) {
 			t.Errorf("%s looks like %s", s.want, other)
 		}
 		seen[pixels] = s.want
+	}
+	tray.end()
+}
+
+// TestAStormOnTheBus: what a thousand changes a second cost the tray and its host. The
+// numbers of the design are logged; what is asserted leaves room for busy machines.
+func TestAStormOnTheBus(t *testing.T) {
+	b := newBus(t)
+	b.start()
+	host := b.panel()
+	tray := startTray(t, b.address(), up("Photos"))
+	icon := host.icon()
+	icon.menuUntil("the share", has("Photos · up"))
+	for len(host.signals) > 0 {
+		<-host.signals
+	}
+	tray.shares(agentcore.Status{Name: "storm=now"})
+	tray.expect("agent: storm of")
+	rate := float64(len(host.signals)) / stormTime.Seconds()
+	var changes int
+	var cost float64
+	if _, err := fmt.Sscanf(tray.last, "agent: storm of %d cost %f", &changes, &cost); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d changes in %v: %.1f %% of a core, %.0f signals a second", changes, stormTime, 100*cost, rate)
+	if most := map[bool]float64{false: 0.15, true: 0.6}[raceDetector]; cost > most {
+		t.Errorf("it costs %.1f %% of a core", 100*cost)
+	}
+	if rate > 150 {
+		t.Errorf("%.0f signals a second", rate)
+	}
+	icon.menuUntil("calm", has("Nothing is shared yet"))
+	tray.end()
+}
+
+// TestChangesAreSeenSoon: the median of how long a change takes until it is in the menu.
+func TestChangesAreSeenSoon(t *testing.T) {
+	b := newBus(t)
+	b.start()
+	host := b.panel()
+	tray := startTray(t, b.address(), up("Photos"))
+	icon := host.icon()
+	icon.menuUntil("the share", has("Photos · up"))
+	var took []time.Duration
+	for n := range 21 {
+		state, want := supervise.Stopped, "Photos · paused"
+		if n%2 == 1 {
+			state, want = supervise.Ready, "Photos · up"
+		}
+		begun := time.Now()
+		tray.shares(in(up("Photos"), state, ""))
+		icon.menuUntil(want, has(want))
+		took = append(took, time.Since(begun))
+	}
+	slices.Sort(took)
+	t.Logf("a change is seen after %v (median), %v at most", took[len(took)/2], took[len(took)-1])
+	if took[len(took)/2] > 300*time.Millisecond {
+		t.Errorf("a change is seen after %v", took[len(took)/2])
 	}
 	tray.end()
 }

@@ -13,10 +13,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"sharetray/agentcore"
 	"sharetray/agentcore/problem"
+	"sharetray/agentcore/supervise"
 	"sharetray/platform"
 )
 
@@ -50,6 +53,9 @@ func helper() {
 				key, value, ok := strings.Cut(s.Name, "=")
 				if ok {
 					a.tell(key, value)
+				}
+				if key == "storm" {
+					a.storm()
 				}
 				return ok
 			})
@@ -109,6 +115,40 @@ type playedAgent struct {
 	shares []agentcore.Status
 	facts  map[string]string // what else it was told
 	subs   map[chan agentcore.Event]bool
+}
+
+const (
+	stormTime = 3 * time.Second
+	stormRate = 1000 // changes a second
+)
+
+// storm changes the state of shares a thousand times a second, and says what that has
+// cost this process.
+func (a *playedAgent) storm() {
+	shares := []agentcore.Status{up("s0"), up("s1"), up("s2"), up("s3"), up("s4")}
+	before := cpuTime()
+	tick := time.NewTicker(time.Second / 100)
+	defer tick.Stop()
+	begun, n := time.Now(), 0
+	for ; time.Since(begun) < stormTime; <-tick.C {
+		for range stormRate / 100 {
+			n++
+			next := slices.Clone(shares)
+			st := &next[n%len(next)]
+			st.State = supervise.Phases[n%len(supervise.Phases)]
+			a.set(next)
+		}
+	}
+	fmt.Printf("agent: storm of %d cost %.4f\n", n, (cpuTime()-before).Seconds()/time.Since(begun).Seconds())
+}
+
+// cpuTime is what this process has had of the processors.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // told is what a test has said of something, by a share whose name is KEY=VALUE.

@@ -3,6 +3,7 @@ package tray
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -256,6 +257,34 @@ func TestAClosedChannelIsAskedForAgain(t *testing.T) {
 		synctest.Wait()
 		if a.subs != 2 || p.faces["0"].title != "a · up" {
 			t.Errorf("%d subscriptions, %+v", a.subs, p.faces["0"])
+		}
+	})
+}
+
+// TestADay: what a day of changes leaves behind is nothing.
+func TestADay(t *testing.T) {
+	t.Parallel()
+	onPaper(t, func(t *testing.T, l *loop, a *scripted, p *paper) {
+		names := 0
+		hour := func() {
+			for n := range 360 {
+				names++
+				a.has(one(fmt.Sprint("share ", names), supervise.Phases[n%len(supervise.Phases)]), one("always", supervise.Ready))
+				l.clicks <- slot(fmt.Sprint(n%3, "/restart"))
+				time.Sleep(10 * time.Second)
+			}
+			synctest.Wait()
+		}
+		size := func() string {
+			return fmt.Sprint(len(l.faces), len(l.busy), len(l.turned), runtime.NumGoroutine())
+		}
+		hour()
+		before := size()
+		for range 23 {
+			hour()
+		}
+		if now := size(); now != before {
+			t.Errorf("after a day there are %s, after an hour there were %s", now, before)
 		}
 	})
 }
