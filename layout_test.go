@@ -61,8 +61,9 @@ func TestDependenciesPointDown(t *testing.T) {
 		{"only the tray and main know the system tray", func(from, to string) bool {
 			return to == "fyne.io/systray" && !under(from, "tray")
 		}},
-		{"nothing below knows the tray, the command line or the API", func(from, to string) bool {
+		{"nothing below knows the tray, the dashboard, the command line or the API", func(from, to string) bool {
 			return under(to, "tray", "agentcore/cli") && from != "sharetray" ||
+				under(to, "agentcore/dashboard", "assets/dashboard") && from != "sharetray" && !under(from, "agentcore/dashboard") ||
 				under(to, "agentcore/control") && from != "sharetray" && !under(from, "agentcore/cli", "agentcore/control")
 		}},
 		{"only the share process names Caddy", func(from, to string) bool {
@@ -70,6 +71,12 @@ func TestDependenciesPointDown(t *testing.T) {
 		}},
 		{"what a share is stays pure", func(from, to string) bool {
 			return under(from, "agentcore/share") && strings.HasPrefix(to, "sharetray/") && !under(to, "agentcore/share", "agentcore/problem")
+		}},
+		{"texts know nothing of what they are for", func(from, to string) bool {
+			return under(from, "agentcore/words") && strings.HasPrefix(to, "sharetray/")
+		}},
+		{"the rig of a desktop knows nothing of what it shows, and is for tests", func(from, to string) bool {
+			return under(from, "tray/rig") && strings.HasPrefix(to, "sharetray/") || under(to, "tray/rig")
 		}},
 		{"the numbers of a life know nothing of it", func(from, to string) bool {
 			return under(from, "agentcore/policy") && strings.HasPrefix(to, "sharetray/")
