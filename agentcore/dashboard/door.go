@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"sharetray/agentcore/link"
 	"sharetray/agentcore/store"
 )
 
@@ -111,11 +112,8 @@ func (d *door) redeem(token string) bool {
 // for the agents of several profiles.
 func (d *door) cookie() string {
 	_, port, _ := strings.Cut(d.host, ":")
-	return CookiePrefix + port
+	return link.DashboardCookie + port
 }
-
-// CookiePrefix begins the name of the cookie that opens the dashboard.
-const CookiePrefix = "sharetray-dashboard-"
 
 // newSession is the cookie's value: when it was made, and the proof that it was here.
 func (d *door) newSession(now time.Time) string {

@@ -238,3 +238,7 @@ const (
 // ExitConfig is the exit code by which a share process says that its
 // configuration is at fault (EX_CONFIG of sysexits.h).
 const ExitConfig = 78
+
+// DashboardCookie begins the name of the cookie that opens the agent's dashboard,
+// which is nothing for shares.
+const DashboardCookie = "sharetray-dashboard-"

@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -69,6 +71,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if st.answersProbe(w, r) {
 		return nil
 	}
+	dropDashboard(r)
 	addTypes()
 	collector.visit()
 	st.requests.Add(1)
@@ -99,6 +102,21 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return st.kind.explain(q, r, err)
 	}
 	return nil
+}
+
+// dropDashboard takes the cookie of the agent's dashboard out of a request. Browsers
+// do not keep cookies apart by port, so they send it to shares on this computer, and
+// an app behind one could act as the user with it.
+func dropDashboard(r *http.Request) {
+	for i, line := range r.Header["Cookie"] {
+		if !strings.Contains(line, link.DashboardCookie) {
+			continue
+		}
+		kept := slices.DeleteFunc(strings.Split(line, ";"), func(c string) bool {
+			return strings.HasPrefix(strings.TrimSpace(c), link.DashboardCookie)
+		})
+		r.Header["Cookie"][i] = strings.TrimSpace(strings.Join(kept, ";"))
+	}
 }
 
 // answersProbe answers a request of the supervisor's own. What only looks like

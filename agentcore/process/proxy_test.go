@@ -74,6 +74,11 @@ func TestProxyHeaders(t *testing.T) {
 	if e.Header.Get("X-Forwarded-Proto") != "http" || e.Header.Get("X-Forwarded-Port") != "" {
 		t.Errorf("%v", e.Header)
 	}
+	// Browsers send the dashboard's cookie to every port of this computer.
+	e = c.get("/", "Cookie: a=1; "+link.DashboardCookie+"4321=secret; b=2", "Cookie: "+link.DashboardCookie+"1=secret").echoed(t)
+	if got := fmt.Sprint(e.Header["Cookie"]); strings.Contains(got, "secret") || !strings.Contains(got, "a=1") || !strings.Contains(got, "b=2") {
+		t.Errorf("the app gets the cookies %s", got)
+	}
 }
 
 func TestProxyUpstreams(t *testing.T) {
