@@ -107,8 +107,11 @@ func Model(shares []agentcore.Status, s State) Menu {
 	tip += ": " + sum
 	m := Menu{Icon: assets.State(notice.Worst(shares)), Tooltip: tip}
 	m.add(Item{ID: "summary", Title: sum, Tooltip: tip, Visible: true})
-	under := Transfers(shares)
-	m.add(Item{ID: "transfers", Title: l.Count("tray.transfers", under), Visible: under > 0})
+	under, visitors := Transfers(shares), 0
+	for _, st := range shares {
+		visitors += st.Present
+	}
+	m.add(Item{ID: "visitors", Title: l.Count("tray.visitors", visitors), Visible: visitors > 0})
 	m.add(lastError(l, shares))
 	m.add(Item{ID: "line/shares", Visible: true, Separator: true})
 	m.add(Item{ID: "hint", Title: l.Say("tray.hint"), Visible: len(shares) == 0})

@@ -145,16 +145,16 @@ func titles(items []Item) string {
 func TestTheWholeMenu(t *testing.T) {
 	t.Parallel()
 	busy := one("Photos", supervise.Ready)
-	busy.Active = 2
+	busy.Active, busy.Present = 2, 1
 	s := State{Dashboard: true, Folders: true, Ports: true, Listening: []Port{{3000, "node"}, {8080, ""}},
 		CanAutostart: true, Autostart: true, CanNotifications: true}
 	share := "[http://h/Photos, Open, Copy link, Show QR code, Restart, Pause, Log, Settings…, Remove [Remove “Photos” now]]"
 	rest := "--, Share a folder…, Share a port… [3000 · node, 8080, Another port…], Dashboard, --, ✓Start at login, Notifications, --, "
 	for want, m := range map[string]Menu{
-		"1 share, all well, 2 transfers now, --, Photos · up " + share + ", " + rest + "Quit [Quit when transfers are done, Quit now, and cut 2 transfers]": Model([]agentcore.Status{busy}, s),
-		"1 share, all well, --, Photos · up " + share + ", " + rest + "Quit":                                                                                Model([]agentcore.Status{one("Photos", supervise.Ready)}, s),
-		"Nothing is shared yet, --, Share a folder, and its link is here, " + rest + "Quit":                                                                 Model(nil, s),
-		"Nothing is shared yet, --, Share a folder, and its link is here, --, --, --, Quit":                                                                 Model(nil, State{}),
+		"1 share, all well, 1 visitor now, --, Photos · up " + share + ", " + rest + "Quit [Quit when transfers are done, Quit now, and cut 2 transfers]": Model([]agentcore.Status{busy}, s),
+		"1 share, all well, --, Photos · up " + share + ", " + rest + "Quit":                                                                              Model([]agentcore.Status{one("Photos", supervise.Ready)}, s),
+		"Nothing is shared yet, --, Share a folder, and its link is here, " + rest + "Quit":                                                               Model(nil, s),
+		"Nothing is shared yet, --, Share a folder, and its link is here, --, --, --, Quit":                                                               Model(nil, State{}),
 	} {
 		if got := titles(m.Items); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)

@@ -82,7 +82,7 @@ type poolItem struct {
 
 // pool lists the pool in the order of the menu, parents before children.
 func pool() []poolItem {
-	out := []poolItem{{slot: "summary"}, {slot: "transfers"}, {slot: "error"}, {separator: true}, {slot: "hint"}}
+	out := []poolItem{{slot: "summary"}, {slot: "visitors"}, {slot: "error"}, {separator: true}, {slot: "hint"}}
 	under := func(parent slot, names ...string) {
 		for _, name := range names {
 			out = append(out, poolItem{slot: parent + "/" + slot(name), parent: parent})

@@ -21,9 +21,6 @@ const (
 	logBatch   = 200     // lines that are sent together at most
 )
 
-// accessFile is where requests are kept, beside the log.
-const accessFile = "access.log"
-
 type logBody struct {
 	card
 	Lines  []string
@@ -36,7 +33,7 @@ type logBody struct {
 func (d *Dashboard) logOf(r *http.Request) (path string, access bool, err error) {
 	path, err = d.agent.LogPath(r.PathValue("name"))
 	if access = r.FormValue("of") == "access"; access {
-		path = filepath.Join(filepath.Dir(path), accessFile)
+		path = filepath.Join(filepath.Dir(path), logfile.AccessName)
 	}
 	return path, access, err
 }

@@ -234,6 +234,9 @@ func (c card) EndText() string {
 	return schema.FormatMoment(share.Moment(c.Expires.Unix()))
 }
 
+// Now is how many visitors there are.
+func (c card) Now() int { return c.Present }
+
 // CrashText tells of a share that crashes again and again.
 func (c card) CrashText() string {
 	if c.Crashes < 2 {

@@ -167,15 +167,16 @@ type Health struct {
 
 // Use is how much a share is used: of a process, since it began to serve.
 type Use struct {
-	Active   int    `json:"active"`    // requests, upgraded connections and sessions in flight
-	Requests uint64 `json:"requests"`  // or connections, or sessions
-	BytesIn  uint64 `json:"bytes_in"`  // from visitors, without what is said around it
-	BytesOut uint64 `json:"bytes_out"` // to them
+	Present  int    `json:"visitors_now"` // addresses that are served at the moment; of what is not HTTP, connections
+	Active   int    `json:"active"`       // requests, upgraded connections and sessions in flight
+	Requests uint64 `json:"requests"`     // or connections, or sessions
+	BytesIn  uint64 `json:"bytes_in"`     // from visitors, without what is said around it
+	BytesOut uint64 `json:"bytes_out"`    // to them
 }
 
 // Add counts another process's use, too.
 func (u Use) Add(v Use) Use {
-	return Use{u.Active + v.Active, u.Requests + v.Requests, u.BytesIn + v.BytesIn, u.BytesOut + v.BytesOut}
+	return Use{u.Present + v.Present, u.Active + v.Active, u.Requests + v.Requests, u.BytesIn + v.BytesIn, u.BytesOut + v.BytesOut}
 }
 
 // Visitor is who visits a share from one address.

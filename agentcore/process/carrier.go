@@ -198,7 +198,7 @@ func (k *carried) tellUse() {
 
 func (k *carried) use() link.Use {
 	s := k.forward.Stats()
-	return link.Use{Active: int(s.Active), Requests: s.Total, BytesIn: s.In, BytesOut: s.Out}
+	return link.Use{Present: int(s.Active), Active: int(s.Active), Requests: s.Total, BytesIn: s.In, BytesOut: s.Out}
 }
 
 func (k *carried) drain() {

@@ -105,7 +105,7 @@ func (s *stage) use() link.Use {
 	if c, ok := s.kind.(carrier); ok {
 		return c.use()
 	}
-	u := link.Use{Active: int(s.active.Load()), Requests: s.requests.Load()}
+	u := link.Use{Present: s.book.Present(), Active: int(s.active.Load()), Requests: s.requests.Load()}
 	u.BytesIn, u.BytesOut = s.book.Bytes()
 	return u
 }

@@ -302,7 +302,7 @@ func (l *loop) use() link.Use {
 // noteEnd keeps what a process that has ended had counted, as far as it has told.
 func (l *loop) noteEnd(id int) {
 	u := l.used[id]
-	u.Active = 0
+	u.Active, u.Present = 0, 0
 	l.before = l.before.Add(u)
 	delete(l.used, id)
 }

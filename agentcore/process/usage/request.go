@@ -126,7 +126,10 @@ func (q *Request) Status() int { return q.status }
 
 // Admit says that the visitor was let in, and by what name. Those that were not are
 // no visitors.
-func (q *Request) Admit(user string) { q.admitted, q.user = true, user }
+func (q *Request) Admit(user string) {
+	q.admitted, q.user = true, user
+	q.book.come(addrOf(q.r))
+}
 
 // End is called when the request is served.
 func (q *Request) End() {
@@ -137,6 +140,9 @@ func (q *Request) End() {
 		q.end(whole && !q.partial)
 	}
 	addr := addrOf(q.r)
+	if q.admitted {
+		b.leave(addr)
+	}
 	if q.admitted && b.note(q, addr, user, now) {
 		b.opt.Visit(link.Visit{What: share.FirstVisit, Addr: addr, User: user, Path: short(q.r.URL.Path)})
 	}

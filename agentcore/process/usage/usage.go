@@ -54,7 +54,8 @@ type Book struct {
 
 	mu     sync.Mutex
 	byAddr map[string]*list.Element
-	latest list.List // of *link.Visitor, the last one first
+	now    map[string]int // requests of each address that are being served
+	latest list.List      // of *link.Visitor, the last one first
 }
 
 // New is a Book without an entry.
@@ -62,7 +63,7 @@ func New(opt Options) *Book {
 	if opt.Visit == nil {
 		opt.Visit = func(link.Visit) {}
 	}
-	b := &Book{opt: opt, byAddr: map[string]*list.Element{}}
+	b := &Book{opt: opt, byAddr: map[string]*list.Element{}, now: map[string]int{}}
 	if opt.Log != nil {
 		b.log = &accessLog{w: opt.Log}
 	}
@@ -81,6 +82,28 @@ func (b *Book) Visitors() []link.Visitor {
 		all = append(all, *e.Value.(*link.Visitor))
 	}
 	return all
+}
+
+// Present is how many addresses are being served.
+func (b *Book) Present() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.now)
+}
+
+// come and leave count who is being served.
+func (b *Book) come(addr string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.now[addr]++
+}
+
+func (b *Book) leave(addr string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.now[addr]--; b.now[addr] == 0 {
+		delete(b.now, addr)
+	}
 }
 
 // Uploaded tells of a file that a visitor has added.

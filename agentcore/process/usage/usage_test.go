@@ -272,3 +272,31 @@ func (w *readFrom) ReadFrom(r io.Reader) (int64, error) {
 	w.files = append(w.files, isFile)
 	return io.Copy(io.Discard, r)
 }
+
+// TestPresent: an address counts once while anything is served to it.
+func TestPresent(t *testing.T) {
+	t.Parallel()
+	b := New(Options{})
+	come := func(addr string) *Request {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = addr
+		q := b.Begin(httptest.NewRecorder(), r)
+		q.Admit("")
+		return q
+	}
+	one, two, other := come("10.0.0.1:1"), come("10.0.0.1:2"), come("10.0.0.2:1")
+	turned := b.Begin(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	if n := b.Present(); n != 2 {
+		t.Errorf("%d are present", n)
+	}
+	one.End()
+	turned.End()
+	if n := b.Present(); n != 2 {
+		t.Errorf("%d are present", n)
+	}
+	two.End()
+	other.End()
+	if n := b.Present(); n != 0 {
+		t.Errorf("%d are present", n)
+	}
+}
