@@ -45,7 +45,7 @@ func startBrowser(t *testing.T) context.Context {
 		chromedp.ExecPath(exe), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.UserDataDir(dir), chromedp.Env("HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("hide-scrollbars", false),
+		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("hide-scrollbars", true),
 		chromedp.WSURLReadTimeout(patience))
 	t.Cleanup(cancel)
 	// It does not know every word of the newest browsers, and says so a lot.
@@ -216,17 +216,21 @@ func (p *tab) theme(name string) {
 	p.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}))
 }
 
-// picture saves the whole page, if pictures are wanted.
-func (p *tab) picture(name string, force ...string) []byte {
+// picture is one of the whole page.
+func (p *tab) picture() (png []byte) {
+	p.t.Helper()
+	p.do(chromedp.FullScreenshot(&png, 100))
+	return png
+}
+
+// screen keeps a picture of what is seen of the page, for the documentation.
+func (p *tab) screen(name string) {
 	p.t.Helper()
 	var png []byte
-	p.do(chromedp.FullScreenshot(&png, 100))
-	if dir := os.Getenv(picturesVar); dir != "" && name != "" {
-		if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
-			p.t.Fatal(err)
-		}
+	p.do(chromedp.CaptureScreenshot(&png))
+	if err := os.WriteFile(filepath.Join(os.Getenv(picturesVar), name+".png"), png, 0o644); err != nil {
+		p.t.Fatal(err)
 	}
-	return png
 }
 
 // axe looks for what keeps people from using the page, and returns the serious

@@ -145,7 +145,7 @@ func liveState(t *testing.T, in context.Context) {
 	p := open(t, in, h, "/shares/Live")
 	p.reads("up", "started")
 	h.kill(h.get("Live").PID)
-	p.reads("crashed", "is back", "It was killed by SIGKILL. It was away for") // without a reload
+	p.reads("crashed", "is back", "It was killed by SIGKILL.", "It was away for") // without a reload
 	p.send("button[formaction$='/stop']")
 	p.reads("Live is paused.")
 	p.await("document.querySelector('#now.nothing')")
@@ -292,7 +292,7 @@ func codeForAPhone(t *testing.T, in context.Context) {
 		p.theme(theme)
 		p.reads("Only this computer can open it so far.")
 		png := filepath.Join(t.TempDir(), "code.png")
-		if err := os.WriteFile(png, p.picture(""), 0o600); err != nil {
+		if err := os.WriteFile(png, p.picture(), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		out, err := exec.Command("zbarimg", "-q", "--raw", png).Output()
@@ -574,27 +574,34 @@ func TestPictures(t *testing.T) {
 	h.types("share", "proxy", "9", "--name", "Prototype")
 	link := h.get("Holiday pictures").URLs[0]
 	p := open(t, startBrowser(t), h, "/")
-	p.do(chromedp.EmulateViewport(900, 640))
+	p.do(chromedp.EmulateViewport(900, 660))
 	for n := range 12 {
 		if _, err := fetch(link + []string{"", "beach.jpg", "hills.jpg"}[n%3]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h.kill(h.get("Holiday pictures").PID)
 	for _, theme := range []string{"light", "dark"} {
 		p.theme(theme)
 		p.visit("/")
 		p.reads("Nothing listens at")
 		time.Sleep(soon)
-		p.picture("dashboard-" + theme)
+		p.screen("dashboard-" + theme)
 	}
+	h.kill(h.get("Holiday pictures").PID)
 	p.theme("light")
 	p.visit("/shares/Holiday pictures")
 	p.reads("is back")
+	for range 5 {
+		if _, err := fetch(link + "beach.jpg"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.reads("/beach.jpg")
 	time.Sleep(soon)
-	p.picture("share")
+	p.do(chromedp.EmulateViewport(900, 900))
+	p.screen("share")
 	p.do(chromedp.EmulateViewport(420, 760))
 	p.visit("/shares/Holiday pictures/qr")
 	time.Sleep(soon)
-	p.picture("phone")
+	p.screen("phone")
 }

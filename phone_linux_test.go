@@ -58,7 +58,7 @@ func TestAPhoneInTheNetwork(t *testing.T) {
 	p.send("button.main")
 	p.reads("Other devices in your network can open Pictures now.", "192.168.77.1", "answers on this computer", "Scan the code")
 	png := filepath.Join(t.TempDir(), "code.png")
-	if err := os.WriteFile(png, p.picture(""), 0o600); err != nil {
+	if err := os.WriteFile(png, p.picture(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command("zbarimg", "-q", "--raw", png).Output()

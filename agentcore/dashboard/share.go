@@ -74,7 +74,7 @@ func (p pastLine) WhatText() string { return p.T("history." + string(p.What)) }
 // Why says the cause, and for how long the share was away.
 func (p pastLine) Why() string {
 	why := ""
-	if p.Cause != "" {
+	if p.Cause != "" && p.What != history.Recovered { // whose crash has said it
 		why = p.Sentence(p.Cause)
 	}
 	if p.Downtime > 0 {
