@@ -28,7 +28,8 @@ var groups = []struct {
 	keys []string
 }{
 	{"what", true, []string{"target", "dir", "shell", "destinations", "upload", "writable", "hidden_files", "listing"}},
-	{"who", true, []string{"reach", "users", "secret", "expires", "downloads", "networks", "hosts", "tls", "tls_cert", "tls_key"}},
+	{"who", true, []string{"reach", "users", "secret", "expires"}},
+	{"guard", false, []string{"downloads", "networks", "hosts", "tls", "tls_cert", "tls_key"}},
 	{"add", false, []string{"overwrite", "show_uploads", "max_upload", "keep_free"}},
 	{"program", false, []string{"ready", "ready_path", "ready_line", "ready_timeout", "env", "watch", "link_pattern"}},
 	{"limits", false, []string{"memory", "cpu", "open_files", "processes", "connections", "bandwidth"}},
@@ -209,6 +210,7 @@ func fieldFor(t text, name string, v schema.Value, value, table string) field {
 func (d *Dashboard) complete(ctx context.Context, f *field, s share.Share, isNew bool) {
 	switch f.Name {
 	case "target":
+		f.Help = f.T("help.target_" + string(s.Kind))
 		f.Required = s.Kind != share.SOCKS
 		if f.Required && s.Kind.HasFolder() || s.Kind == share.Caddy {
 			f.Type = "path"

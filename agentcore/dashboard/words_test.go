@@ -51,6 +51,7 @@ func TestEveryTextIsThere(t *testing.T) {
 	for _, kind := range share.Kinds {
 		ask("kind." + string(kind))
 		ask("about." + string(kind))
+		ask("help.target_" + string(kind))
 	}
 	s := share.Defaults(share.Command)
 	for _, k := range share.Keys {
@@ -58,7 +59,9 @@ func TestEveryTextIsThere(t *testing.T) {
 			continue
 		}
 		ask("field." + k.Name)
-		ask("help." + k.Name)
+		if k.Name != "target" {
+			ask("help." + k.Name)
+		}
 		for _, c := range k.Field(&s).Choices {
 			ask("choice." + k.Name + "_" + c)
 		}
