@@ -206,7 +206,7 @@ func logPage(t *testing.T, in context.Context) {
 	add("another needle\nhay\n")
 	p.await("document.querySelectorAll('#log span:not([hidden])').length == 2")
 	p.send(".find button") // as without a script
-	p.await("location.search.includes('find=NEEDLE') && document.querySelectorAll('#log span').length == 2")
+	p.await("location.search.includes('find=NEEDLE') && document.querySelectorAll('#log span:not([hidden])').length == 2")
 	p.send("a[href$='of=access']")
 	p.reads("No requests are logged.")
 	h.types("set", "Pictures", "access_log=true")

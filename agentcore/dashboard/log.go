@@ -67,7 +67,8 @@ func (d *Dashboard) log(w http.ResponseWriter, r *http.Request) {
 	d.write(w, r, http.StatusOK, "log.html", view{Title: t.T("page.log_of", b.Label()), Nav: "shares", Body: b})
 }
 
-// liveLog sends what is added to a log.
+// liveLog sends the end of a log, and then what is added to it: what came between the
+// making of the page and this, or while there was no agent, is not missed so.
 func (d *Dashboard) liveLog(w http.ResponseWriter, r *http.Request) {
 	path, _, err := d.logOf(r)
 	if err != nil {
@@ -81,7 +82,7 @@ func (d *Dashboard) liveLog(w http.ResponseWriter, r *http.Request) {
 	lines := make(chan []string)
 	go func() {
 		defer close(lines)
-		_ = logfile.Follow(ctx, path, 0, &lineWriter{ctx: ctx, to: lines}) // its end is the page's cue to ask again
+		_ = logfile.Follow(ctx, path, shownLines, &lineWriter{ctx: ctx, to: lines}) // its end is the page's cue to ask again
 	}()
 	beat := time.NewTicker(liveBeat)
 	defer beat.Stop()

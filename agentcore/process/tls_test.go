@@ -85,12 +85,12 @@ func TestLocalTLS(t *testing.T) {
 		if cert.body != root || !strings.Contains(page.body, fingerprint([]byte(root))) {
 			t.Errorf("another authority: %s", cert.body)
 		}
-		eventually(t, "a certificate", func() bool {
-			_, err := trusting(t, []byte(root)).Get("https://" + p.addr + "/a")
-			return err == nil
-		})
 		_, port, _ := strings.Cut(p.addr, ":")
 		for _, host := range []string{p.addr, "localhost:" + port} {
+			eventually(t, "a certificate of "+host, func() bool { // each has its own
+				_, err := trusting(t, []byte(root)).Get("https://" + host + "/a")
+				return err == nil
+			})
 			if status, body := fetch(t, trusting(t, []byte(root)), "https://"+host+"/a"); status != 200 || body != "hello" {
 				t.Errorf("%s: %d %s", host, status, body)
 			}

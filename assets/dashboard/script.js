@@ -73,10 +73,12 @@ function listen(address, on) {
 	source.addEventListener("hello", (e) => {
 		heard();
 		away.hidden = true;
+		on.hello?.();
 		if (JSON.parse(e.data) !== body.dataset.version) location.reload();
 	});
 	source.addEventListener("beat", heard);
 	for (const [name, f] of Object.entries(on)) {
+		if (name === "hello") continue;
 		source.addEventListener(name, (e) => { heard(); f(JSON.parse(e.data)); });
 	}
 	source.onerror = lost;
@@ -103,9 +105,13 @@ if (log) {
 	const atEnd = () => log.scrollTop + log.clientHeight >= log.scrollHeight - 40;
 	find.addEventListener("input", () => { for (const l of log.children) match(l); count(); });
 	log.scrollTop = log.scrollHeight;
+	let anew = false; // what comes is the whole end of the log
 	listen(log.dataset.live, {
+		hello() { anew = true; },
 		lines(lines) {
 			const follow = atEnd();
+			if (anew) log.replaceChildren();
+			anew = false;
 			const more = document.createDocumentFragment();
 			for (const text of lines) {
 				const line = document.createElement("span");

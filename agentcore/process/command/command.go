@@ -320,10 +320,10 @@ func (r *Runner) live(changes <-chan string) ending {
 				first = nil
 				continue
 			}
-			return end(ending{why: r.whyEnded(exitErr, output.last())})
+			return end(ending{why: r.whyEnded(exitErr, output.lastWords())})
 		case <-look.C:
 			if first == nil && !r.hasMore(cmd.Process.Pid) {
-				return end(ending{why: r.whyEnded(nil, output.last())})
+				return end(ending{why: r.whyEnded(nil, output.lastWords())})
 			}
 		}
 	}

@@ -21,6 +21,8 @@ const (
 	outputBurst = 4 << 20
 	maxLine     = 64 << 10 // what patterns are looked for in
 	maxLast     = 200      // of its last words
+
+	lastPatience = 200 * time.Millisecond // for its last words to be read
 )
 
 // links are the ones that well-known programs print.
@@ -34,6 +36,7 @@ type output struct {
 	link    chan string
 	matched chan struct{} // closed when want was printed
 	limit   *rate.Limiter
+	ended   chan struct{} // closed when nobody prints any more
 
 	mu   sync.Mutex
 	line bytes.Buffer // the one that is being printed
@@ -50,11 +53,12 @@ func newOutput(to io.Writer, find, want *regexp.Regexp) *output {
 		find = links
 	}
 	return &output{to: to, find: find, want: want, link: make(chan string, 1), matched: make(chan struct{}),
-		limit: rate.NewLimiter(outputRate, outputBurst)}
+		limit: rate.NewLimiter(outputRate, outputBurst), ended: make(chan struct{})}
 }
 
 // read reads until nobody has the other end any more, or from is closed.
 func (o *output) read(from *os.File) {
+	defer close(o.ended)
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
@@ -114,6 +118,17 @@ func (o *output) look() {
 		o.seen = true
 		close(o.matched)
 	}
+}
+
+// lastWords is last of a program that has ended: what it has printed may still be on
+// its way. What it has started may hold the other end for ever, so there is an end to
+// waiting.
+func (o *output) lastWords() string {
+	select {
+	case <-o.ended:
+	case <-time.After(lastPatience):
+	}
+	return o.last()
 }
 
 // last is the last line that says something.
