@@ -8,7 +8,7 @@ SYSTEMS := linux windows darwin
 
 PICTURES := docs/pictures
 
-.PHONY: help build run test test-tools unit lint bench screenshots clean $(BIN)
+.PHONY: help build run test test-tools unit lint bench screenshots packages clean $(BIN)
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -47,5 +47,8 @@ screenshots: test-tools ## take the pictures of the documentation
 	@mkdir -p $(PICTURES)
 	SHARETRAY_PICTURES='$(abspath $(PICTURES))' $(GO) test -count=1 -run 'TestOnADesktop|TestPictures' .
 
+packages: $(BIN) ## make a deb and an rpm, in dist
+	@packaging/build.sh $(BIN) $(VERSION) dist deb rpm
+
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist
