@@ -39,6 +39,7 @@ func TestInBrowser(t *testing.T) {
 		"for everybody":      forEverybody,
 		"500 shares":         manyShares,
 		"a page of visitors": visitorsPage,
+		"upload":             uploadPage,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -486,6 +487,31 @@ func forEverybody(t *testing.T, in context.Context) {
 		}
 	}
 	p.clean("404")
+}
+
+// uploadPage: a visitor's browser adds files on a share's own page, also while the
+// share's process dies.
+func uploadPage(t *testing.T, in context.Context) {
+	h := newHome(t)
+	inbox := h.folder("Inbox")
+	h.types("share", "web", inbox, "--upload")
+	big := strings.Repeat("0123456789abcdef", 4<<20) // 64 MiB: eight pieces
+	files := h.folder("Sent", "note.txt")
+	if err := os.WriteFile(filepath.Join(files, "big.bin"), []byte(big), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := open(t, in, h, "/")
+	p.do(chromedp.Navigate(h.get("Inbox").URLs[0]))
+	p.reads("Add files")
+	p.do(chromedp.SetUploadFiles("#files", []string{filepath.Join(files, "note.txt"), filepath.Join(files, "big.bin")}, chromedp.ByQuery))
+	h.kill(h.get("Inbox").PID)
+	p.reads("Added as note.txt.", "Added as big.bin.")
+	for name, want := range map[string]string{"note.txt": "note.txt", "big.bin": big} {
+		if got, err := os.ReadFile(filepath.Join(inbox, name)); err != nil || string(got) != want {
+			t.Errorf("%s has %d bytes, %v", name, len(got), err)
+		}
+	}
+	p.clean("Failed to load resource", "net::ERR")
 }
 
 // visitorsPage: who came is told on the share's page, with plots.

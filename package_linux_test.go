@@ -33,9 +33,12 @@ func TestPackage(t *testing.T) {
 		return string(out)
 	}
 	run("packaging/build.sh", program, "v1.2.3", dist, "deb", "rpm")
-	packages, err := filepath.Glob(filepath.Join(dist, "*"))
-	if err != nil || len(packages) != 2 {
+	packages, err := filepath.Glob(filepath.Join(dist, "*.deb"))
+	if err != nil || len(packages) != 1 {
 		t.Fatal(packages, err)
+	}
+	if rpms, _ := filepath.Glob(filepath.Join(dist, "*.rpm")); len(rpms) != 1 {
+		t.Errorf("%v", rpms)
 	}
 	if got := run("dpkg-deb", "-f", packages[0], "Package", "Version"); got != "Package: sharetray\nVersion: 1.2.3\n" {
 		t.Error(got)

@@ -3,6 +3,7 @@
 package platform
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -137,5 +138,29 @@ func TestManyNotes(t *testing.T) {
 	defer shown.mu.Unlock()
 	if len(shown.ids) > rememberIDs || len(shown.notes) > rememberIDs || len(shown.unknown) > maxUnknown {
 		t.Errorf("%d, %d, %d are remembered", len(shown.ids), len(shown.notes), len(shown.unknown))
+	}
+}
+
+// TestAServerThatRefuses: one note is lost, the next is shown.
+func TestAServerThatRefuses(t *testing.T) {
+	conn := testBus(t)
+	s := clickable(t, conn)
+	err := conn.ExportMethodTable(map[string]any{
+		"GetCapabilities": s.GetCapabilities,
+		"Notify": func(app string, replaces uint32, icon, title, body string, actions []string, hints map[string]dbus.Variant, timeout int32) (uint32, *dbus.Error) {
+			if title == "refused" {
+				return 0, dbus.MakeFailedError(errors.New("too many notes"))
+			}
+			return s.Notify(app, replaces, icon, title, body, actions, hints, timeout)
+		},
+	}, notifyPath, notifyName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Notify(t.Context(), Note{ID: "a", Title: "refused"}); err == nil {
+		t.Error("a note that is refused is no error")
+	}
+	if call := mustNotify(t, s, Note{ID: "a", Title: "shown"}); call.title != "shown" || call.replaces != 0 {
+		t.Errorf("%+v", call)
 	}
 }
