@@ -161,6 +161,18 @@ func (u *user) try(name string, args ...string) (code int, out, errs string) {
 	return cmd.ProcessState.ExitCode(), o.String(), e.String()
 }
 
+// browse asks for a page and returns the status.
+func (u *user) browse(address string) string {
+	u.t.Helper()
+	uid := strconv.Itoa(u.uid)
+	out, err := exec.Command("setpriv", "--reuid="+uid, "--regid="+uid, "--clear-groups",
+		"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", address).CombinedOutput()
+	if err != nil {
+		u.t.Fatalf("%v: %s", err, out)
+	}
+	return string(out)
+}
+
 // must runs the program and wants it to succeed.
 func (u *user) must(args ...string) string {
 	u.t.Helper()
@@ -299,6 +311,18 @@ func apart(t *testing.T, ann, bob *user) {
 	}
 	ann.must("list") // which closes the door again
 	closedToOthersNow()
+
+	// Nor is bob let in to ann's dashboard, not even with an address that is good; he
+	// does not use it up either.
+	page := strings.TrimSpace(ann.must("dashboard", "--print"))
+	for _, c := range []struct {
+		u    *user
+		want string
+	}{{bob, "403"}, {ann, "303"}} {
+		if got := c.u.browse(page); got != c.want {
+			t.Errorf("the dashboard says %s to user %d, and should say %s", got, c.u.uid, c.want)
+		}
+	}
 
 	// Bob's client is not led to ann's agent, and what he ends is his own.
 	if lost := *bob; lost.login {

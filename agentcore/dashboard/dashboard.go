@@ -105,8 +105,11 @@ func (d *Dashboard) Serve(ctx context.Context) error {
 	defer around.Wait()
 	around.Go(func() { d.follow(ctx) })
 	srv := &http.Server{
-		Handler:           d.guard(d.routes()),
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		Handler:     d.guard(d.routes()),
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, otherUser{}, !platform.OwnPeer(c))
+		},
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

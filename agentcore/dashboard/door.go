@@ -167,11 +167,20 @@ var (
 	wrongHost = &refusal{http.StatusMisdirectedRequest, "page.refused_host"}
 	foreign   = &refusal{http.StatusForbidden, "page.refused_site"}
 	stranger  = &refusal{http.StatusUnauthorized, "page.refused_session"}
+	other     = &refusal{http.StatusForbidden, "page.refused_user"}
 )
+
+// otherUser is the key by which a connection's context says that it comes from
+// another user of this computer: browsers send cookies to every port, so another
+// user's server may have learnt this user's.
+type otherUser struct{}
 
 // judge says why a request is refused, or nil. Each is looked at, those that only
 // ask for a page too.
 func (d *door) judge(r *http.Request) *refusal {
+	if is, _ := r.Context().Value(otherUser{}).(bool); is {
+		return other
+	}
 	if r.Host != d.host { // a name that leads here is somebody else's: DNS rebinding
 		return wrongHost
 	}

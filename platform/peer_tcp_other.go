@@ -1,0 +1,7 @@
+//go:build !linux
+
+package platform
+
+import "net"
+
+func ownPeer(net.Conn) bool { return true }
