@@ -114,7 +114,8 @@ func TestPortalRequest(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 
-	p.own = "/org/freedesktop/portal/desktop/request/of_an_old_portal"
+	_ = p.conn.Close()
+	p = servePortal(t, &slowPortal{version: uint32(4), own: "/org/freedesktop/portal/desktop/request/of_an_old_portal"})
 	done = choose(t.Context(), "x")
 	<-p.asked
 	p.respond(p.own, 1, "")

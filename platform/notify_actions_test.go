@@ -146,23 +146,25 @@ func TestAQuickClick(t *testing.T) {
 	s := clickable(t, conn)
 	got := clicked(t)
 	mustNotify(t, s, Note{Title: "the server is known now"})
-	s.before = func(number uint32) {
+	many := func(number uint32) {
 		for n := range uint32(2 * maxUnknown) { // of others
 			emit(t, conn, "NotificationClosed", 1000+n, uint32(1))
 		}
 		emit(t, conn, "ActionInvoked", number, "log")
 		emit(t, conn, "NotificationClosed", number, uint32(2))
 	}
+	s.before.Store(&many)
 	mustNotify(t, s, Note{ID: "a", Title: "lost among many", Actions: []NoteAction{{"log", "Log"}}})
-	s.before = func(number uint32) {
+	quick := func(number uint32) {
 		emit(t, conn, "ActionInvoked", number, "log")
 		emit(t, conn, "NotificationClosed", number, uint32(2))
 	}
+	s.before.Store(&quick)
 	mustNotify(t, s, Note{ID: "b", Title: "x", Actions: []NoteAction{{"log", "Log"}}})
 	if what := next(t, got); what != "b log" {
 		t.Errorf("clicked %s", what)
 	}
-	s.before = nil
+	s.before.Store(nil)
 	if call := mustNotify(t, s, Note{ID: "b", Title: "x"}); call.replaces != 0 {
 		t.Errorf("it replaces one that is closed: %+v", call)
 	}
@@ -188,7 +190,7 @@ func TestCloseNote(t *testing.T) {
 		t.Errorf("%+v", call)
 	}
 
-	s.refuse = true
+	s.refuse.Store(true)
 	if err := CloseNote(t.Context(), "b"); err != nil {
 		t.Errorf("a note that is gone already: %v", err)
 	}

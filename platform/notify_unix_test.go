@@ -81,9 +81,9 @@ type noteServer struct {
 	last  atomic.Uint32
 	calls chan noteCall
 	// before, when set, is called before Notify says the number of a new note.
-	before func(number uint32)
+	before atomic.Pointer[func(number uint32)]
 	closed chan uint32 // what CloseNotification was asked
-	refuse bool        // by CloseNotification
+	refuse atomic.Bool // by CloseNotification
 }
 
 type noteCall struct {
@@ -104,14 +104,14 @@ func (s *noteServer) Notify(_ string, replaces uint32, icon, title, body string,
 		return replaces, nil
 	}
 	number := s.last.Add(1)
-	if s.before != nil {
-		s.before(number)
+	if before := s.before.Load(); before != nil {
+		(*before)(number)
 	}
 	return number, nil
 }
 
 func (s *noteServer) CloseNotification(number uint32) *dbus.Error {
-	if s.refuse {
+	if s.refuse.Load() {
 		return dbus.NewError("org.freedesktop.DBus.Error.InvalidArgs", nil)
 	}
 	s.closed <- number
