@@ -97,7 +97,9 @@ func entryString(s string) string {
 // backslash before each of four characters, % is doubled, and then all that is
 // a value of type string, where a backslash is doubled again.
 func quoteExec(argv []string) string {
-	if strings.Contains(argv[0], "=") { // which no program there may have in its name
+	// No program there may have = in its name, and GLib looks for one with %% in it
+	// under that very name.
+	if strings.ContainsAny(argv[0], "=%") {
 		argv = append([]string{"/bin/sh", "-c", execProgram}, argv...)
 	}
 	var words []string

@@ -163,7 +163,7 @@ func folderOf(ctx context.Context, name string, args ...string) (string, error) 
 		return "", err
 	case code == 0 && path != "":
 		return path, nil
-	case code == 1 && !strings.Contains(strings.ToLower(complaints), "display"): // can't open it: 1 as well
+	case code == 1 && !strings.Contains(strings.ToLower(complaints), "open display"): // it can't: 1 as well
 		return "", ErrCanceled
 	}
 	return "", chooserFailed(name, complaints, code)

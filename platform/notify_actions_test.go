@@ -164,3 +164,81 @@ func TestAServerThatRefuses(t *testing.T) {
 		t.Errorf("%+v", call)
 	}
 }
+
+// TestAQuickClick: a click that is told of before the note's number is known.
+func TestAQuickClick(t *testing.T) {
+	conn := testBus(t)
+	s := clickable(t, conn)
+	got := clicked(t)
+	mustNotify(t, s, Note{Title: "the server is known now"})
+	many := func(number uint32) {
+		for n := range uint32(2 * maxUnknown) { // of others
+			emit(t, conn, "NotificationClosed", 1000+n, uint32(1))
+		}
+		emit(t, conn, "ActionInvoked", number, "log")
+		emit(t, conn, "NotificationClosed", number, uint32(2))
+	}
+	s.before.Store(&many)
+	mustNotify(t, s, Note{ID: "a", Title: "lost among many", Actions: []NoteAction{{"log", "Log"}}})
+	quick := func(number uint32) {
+		emit(t, conn, "ActionInvoked", number, "log")
+		emit(t, conn, "NotificationClosed", number, uint32(2))
+	}
+	s.before.Store(&quick)
+	mustNotify(t, s, Note{ID: "b", Title: "x", Actions: []NoteAction{{"log", "Log"}}})
+	if what := next(t, got); what != "b log" {
+		t.Errorf("clicked %s", what)
+	}
+	s.before.Store(nil)
+	if call := mustNotify(t, s, Note{ID: "b", Title: "x"}); call.replaces != 0 {
+		t.Errorf("it replaces one that is closed: %+v", call)
+	}
+}
+
+func TestCloseNote(t *testing.T) {
+	conn := testBus(t)
+	if err := CloseNote(t.Context(), "a"); err != nil {
+		t.Errorf("before any note: %v", err)
+	}
+	s := clickable(t, conn)
+	mustNotify(t, s, Note{ID: "a", Title: "x"})
+	mustNotify(t, s, Note{ID: "b", Title: "x"})
+	for range 2 { // the second finds none
+		if err := CloseNote(t.Context(), "b"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if number := <-s.closed; number != 2 || len(s.closed) > 0 {
+		t.Errorf("closed %d, and %d more", number, len(s.closed))
+	}
+	if call := mustNotify(t, s, Note{ID: "b", Title: "x"}); call.replaces != 0 {
+		t.Errorf("%+v", call)
+	}
+
+	s.refuse.Store(true)
+	if err := CloseNote(t.Context(), "b"); err != nil {
+		t.Errorf("a note that is gone already: %v", err)
+	}
+
+	// Another server has other notes.
+	if _, err := conn.ReleaseName(notifyName); err != nil {
+		t.Fatal(err)
+	}
+	other, err := dbus.Connect(busAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	s2 := clickable(t, other)
+	if err := CloseNote(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+	mustNotify(t, s2, Note{ID: "c", Title: "x"})
+	if len(s2.closed) > 0 {
+		t.Error("another server's note was taken away")
+	}
+	_ = other.Close()
+	if err := CloseNote(t.Context(), "c"); err != nil {
+		t.Errorf("a server that has died: %v", err)
+	}
+}

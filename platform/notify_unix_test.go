@@ -80,6 +80,10 @@ type noteServer struct {
 	hang  chan struct{} // when set, Notify waits until it is closed
 	last  atomic.Uint32
 	calls chan noteCall
+	// before, when set, is called before Notify says the number of a new note.
+	before atomic.Pointer[func(number uint32)]
+	closed chan uint32 // what CloseNotification was asked
+	refuse atomic.Bool // by CloseNotification
 }
 
 type noteCall struct {
@@ -99,13 +103,27 @@ func (s *noteServer) Notify(_ string, replaces uint32, icon, title, body string,
 	if replaces != 0 {
 		return replaces, nil
 	}
-	return s.last.Add(1), nil
+	number := s.last.Add(1)
+	if before := s.before.Load(); before != nil {
+		(*before)(number)
+	}
+	return number, nil
+}
+
+func (s *noteServer) CloseNotification(number uint32) *dbus.Error {
+	if s.refuse.Load() {
+		return dbus.NewError("org.freedesktop.DBus.Error.InvalidArgs", nil)
+	}
+	s.closed <- number
+	return nil
 }
 
 func serveNotes(t *testing.T, conn *dbus.Conn, s *noteServer) *noteServer {
 	t.Helper()
-	s.calls = make(chan noteCall, 100)
-	err := conn.ExportMethodTable(map[string]any{"GetCapabilities": s.GetCapabilities, "Notify": s.Notify}, notifyPath, notifyName)
+	s.calls, s.closed = make(chan noteCall, 100), make(chan uint32, 100)
+	err := conn.ExportMethodTable(map[string]any{
+		"GetCapabilities": s.GetCapabilities, "Notify": s.Notify, "CloseNotification": s.CloseNotification,
+	}, notifyPath, notifyName)
 	if err != nil {
 		t.Fatal(err)
 	}

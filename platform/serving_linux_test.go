@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -99,6 +100,64 @@ func TestFirewalls(t *testing.T) {
 		}
 		if got := firewallIn(t.Context(), root, nobody, 80, false); got != c.want {
 			t.Errorf("%v:\n%+v, want\n%+v", c.files, got, c.want)
+		}
+	}
+}
+
+// TestFirewalldOnTheBus: it is on while it has its name there.
+func TestFirewalldOnTheBus(t *testing.T) {
+	conn := testBus(t)
+	root := t.TempDir()
+	bus := func(ctx context.Context) (*dbus.Conn, error) { return SessionBus(ctx) }
+	if got := firewallIn(t.Context(), root, bus, 80, true); got != (Firewall{}) {
+		t.Errorf("without it: %+v", got)
+	}
+	if _, err := conn.RequestName("org.fedoraproject.FirewallD1", dbus.NameFlagDoNotQueue); err != nil {
+		t.Fatal(err)
+	}
+	if got := firewallIn(t.Context(), root, bus, 80, true); got.Name != "firewalld" || !got.Active ||
+		got.Command != "sudo firewall-cmd --add-port=80/udp && sudo firewall-cmd --permanent --add-port=80/udp" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestInputChain(t *testing.T) {
+	t.Parallel()
+	for rules, want := range map[string]struct {
+		name   string
+		closed bool
+	}{
+		"": {"", false},
+		"table inet filter { chain input { type filter hook input priority 0; } }":                                                      {"inet filter input", false},
+		"table ip f { chain in { type filter hook input priority 0; tcp dport 22 accept; reject; } }":                                   {"ip f in", true},
+		"table f {\n chain in {\n  type filter hook input priority 0; # drop\n }\n chain out {\n  type filter hook output; drop\n }\n}": {"ip f in", false},
+		"table inet x { chain output { type filter hook output priority 0; policy drop; } }":                                            {"", false},
+		"hook input drop chain table": {"", false},
+	} {
+		if name, closed := inputChain(rules); name != want.name || closed != want.closed {
+			t.Errorf("%s: %q, %v", rules, name, closed)
+		}
+	}
+}
+
+func TestProcAddr(t *testing.T) {
+	t.Parallel()
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		t.Skip("the texts are of a little-endian machine")
+	}
+	for text, want := range map[string]string{
+		"0100007F:1F90":                         "127.0.0.1:8080",
+		"00000000000000000000000001000000:0050": "[::1]:80",
+		"0000000000000000FFFF00000100007F:0050": "127.0.0.1:80",
+		"00000000:0016":                         "0.0.0.0:22",
+	} {
+		if got, ok := procAddr(text); !ok || got.String() != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	for _, text := range []string{"", "x", "0100007F", "0100007F:x", "01007F:1F90", "0100007F:1F90F"} {
+		if got, ok := procAddr(text); ok {
+			t.Errorf("%q is %v", text, got)
 		}
 	}
 }

@@ -55,7 +55,9 @@ func (l *loop) session(ctx context.Context, say func(string)) (again bool) {
 		return false
 	}
 	defer func() { _ = conn.Close() }() // nothing of it is needed any more
-	if !awaitHost(conn, say) {
+	changes := make(chan *dbus.Signal, 64)
+	conn.Signal(changes)
+	if conn.AddMatchSignal(hostChanges...) != nil || !awaitHost(conn, changes, say) {
 		return false
 	}
 	say("showing the tray icon")
@@ -63,14 +65,17 @@ func (l *loop) session(ctx context.Context, say func(string)) (again bool) {
 		quietly(l.renew)
 	}
 	l.shown = true
-	start, _ := systray.RunWithExternalLoop(nil, nil) // its end would allow no other start
-	start()
 	hosted, gone := context.WithCancel(conn.Context())
 	defer gone()
-	go watchHost(conn, gone)
+	go watchHost(changes, gone)
+	start, _ := systray.RunWithExternalLoop(nil, nil) // its end would allow no other start
+	start()
 	l.run(hosted, ctx)
+	if !conn.Connected() && ctx.Err() == nil {
+		return false // the bus has died, and took the icon along
+	}
 	takeDown()
-	return conn.Connected()
+	return true
 }
 
 // quietly keeps systray from complaining of a bus that is gone, which is known.
@@ -81,18 +86,12 @@ func quietly(do func()) {
 	do()
 }
 
-// watchHost calls gone when the tray host that is there on conn goes. The next one
+// watchHost calls gone when the tray host that is there goes. The next one
 // must get the menu from its beginning: systray tells the first of an icon's life
 // about the items in two steps, since hosts drop what is under an item that they don't
 // know yet. To one that comes later it says all at once, and its submenus stay empty.
-func watchHost(conn *dbus.Conn, gone func()) {
-	signals := make(chan *dbus.Signal, 16)
-	conn.Signal(signals)
-	if conn.AddMatchSignal(hostChanges...) != nil || !platform.OnBus(conn, platform.TrayHost) {
-		gone()
-		return
-	}
-	for s := range signals { // closed with conn
+func watchHost(changes <-chan *dbus.Signal, gone func()) {
+	for s := range changes { // closed with the connection
 		if len(s.Body) == 3 && s.Body[0] == platform.TrayHost && s.Body[1] != "" {
 			gone()
 		}
@@ -110,18 +109,11 @@ var hostChanges = []dbus.MatchOption{
 // awaitHost returns when something shows tray icons on conn's bus, with false
 // when conn ends before. systray itself would find a later host as well, but
 // complain about its absence in its own words.
-func awaitHost(conn *dbus.Conn, say func(string)) bool {
-	signals := make(chan *dbus.Signal, 16)
-	conn.Signal(signals)
-	defer conn.RemoveSignal(signals)
-	if conn.AddMatchSignal(hostChanges...) != nil {
-		return false
-	}
-	defer func() { _ = conn.RemoveMatchSignal(hostChanges...) }() // fails only with the connection
+func awaitHost(conn *dbus.Conn, changes <-chan *dbus.Signal, say func(string)) bool {
 	for !platform.OnBus(conn, platform.TrayHost) {
 		say("no tray on this desktop: running without an icon until there is one")
 		select {
-		case <-signals:
+		case <-changes:
 		case <-conn.Context().Done():
 			return false
 		}
