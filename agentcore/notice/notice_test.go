@@ -3,6 +3,7 @@ package notice
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -265,4 +266,46 @@ func TestEveryStateHasWords(t *testing.T) {
 			t.Errorf("away(%s) = %s", in, got)
 		}
 	}
+}
+
+// TestADayOfNotes: what a day of shares that come, crash and go leaves behind is nothing.
+func TestADayOfNotes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		events := make(chan agentcore.Event)
+		told := 0
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			Run(t.Context(), events, words.English, func() bool { return true }, func(Note) { told++ })
+		}()
+		heap := func() uint64 {
+			synctest.Wait()
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		hour := func(n int) {
+			for i := range 3600 {
+				name := fmt.Sprint("share ", n, " ", i)
+				for _, e := range []agentcore.EventType{agentcore.Crashed, agentcore.Recovered, agentcore.Failed, agentcore.Removed} {
+					events <- event(e, name)
+				}
+				time.Sleep(time.Second)
+			}
+		}
+		hour(0)
+		before := heap()
+		for n := range 23 {
+			hour(n + 1)
+		}
+		if now := heap(); now > before+1<<20 {
+			t.Errorf("after a day %d bytes are in use, after an hour there were %d", now, before)
+		}
+		close(events)
+		<-done
+		if told < 24*3600 {
+			t.Errorf("%d were told", told)
+		}
+	})
 }
