@@ -16,12 +16,12 @@ import (
 // picturesVar names a folder in which tests keep pictures for the documentation.
 const picturesVar = "SHARETRAY_PICTURES"
 
-// keep saves a picture of a desktop, if pictures are wanted.
-func keep(t *testing.T, desk *rig.Rig, name string) {
+// keep saves a picture of a part of a desktop, if pictures are wanted.
+func keep(t *testing.T, desk *rig.Rig, name, part string) {
 	t.Helper()
 	if dir := os.Getenv(picturesVar); dir != "" {
 		time.Sleep(400 * time.Millisecond) // for what is drawn to be seen; nothing is tested by it
-		desk.Screenshot(filepath.Join(dir, name+".png"))
+		desk.Screenshot(filepath.Join(dir, name+".png"), part)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestOnADesktop(t *testing.T) {
 	// The menu: the dashboard is the fourth that can be chosen.
 	desk.OpenMenu()
 	desk.Keys("Down", "Right")
-	keep(t, desk, "menu")
+	keep(t, desk, "menu", "520x310+0+0")
 	desk.Keys("Escape", "Escape")
 	u.chooses(desk, u.opens("/enter/"), "Down", "Down", "Down", "Down", "Return")
 	if got := u.browserGot("/enter/"); strings.Contains(got, "to=") {
@@ -111,7 +111,7 @@ func TestOnADesktop(t *testing.T) {
 	// It crashes, is back, and says so; the button shows why.
 	u.kill(u.get("Pictures").PID)
 	x, y, width, height := desk.Popup()
-	keep(t, desk, "notification")
+	keep(t, desk, "notification", "400x150+600+0")
 	desk.Click(x+width-57, y+height-30) // the last of its buttons
 	u.browserGot("to=%2Fshares%2FPictures%2Flog")
 

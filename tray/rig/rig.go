@@ -389,10 +389,10 @@ func (r *Rig) windows() (all []string) {
 	return all
 }
 
-// Screenshot saves what is on the screen as a PNG.
-func (r *Rig) Screenshot(path string) {
+// Screenshot saves a part of the screen, "WIDTHxHEIGHT+X+Y", as a PNG.
+func (r *Rig) Screenshot(path, part string) {
 	r.t.Helper()
-	if out, err := r.command("import", "-silent", "-window", "root", path).CombinedOutput(); err != nil {
+	if out, err := r.command("import", "-silent", "-window", "root", "-crop", part, "+repage", path).CombinedOutput(); err != nil {
 		r.t.Fatalf("take a screenshot: %v\n%s", err, out)
 	}
 }
