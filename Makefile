@@ -26,6 +26,7 @@ test: test-tools lint unit ## everything that must pass
 
 test-tools: ## install what the tests need from the system, or name it
 	@.ci/test-tools
+	@$(GO) build -modfile=packaging/tools.mod -o /dev/null github.com/goreleaser/nfpm/v2/cmd/nfpm
 
 unit:
 	$(GO) test -count=1 ./...
