@@ -40,6 +40,7 @@ func TestInBrowser(t *testing.T) {
 		"500 shares":         manyShares,
 		"a page of visitors": visitorsPage,
 		"upload":             uploadPage,
+		"out of sight":       outOfSight,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -487,6 +488,29 @@ func forEverybody(t *testing.T, in context.Context) {
 		}
 	}
 	p.clean("404")
+}
+
+// outOfSight: a page that nobody looks at holds no connection, of which browsers have
+// six for all pages of one address, and is right again once it is looked at.
+func outOfSight(t *testing.T, in context.Context) {
+	h := newHome(t)
+	h.types("share", "web", h.folder("Sight"))
+	p := open(t, in, h, "/")
+	p.reads("1 share, all well")
+	look := func(hidden bool) {
+		t.Helper()
+		p.do(chromedp.Evaluate(fmt.Sprintf(`window.out = %t; document.dispatchEvent(new Event("visibilitychange"))`, hidden), nil))
+	}
+	p.do(chromedp.Evaluate(`Object.defineProperty(document, "hidden", { get: () => window.out }); 0`, nil))
+	look(true)
+	h.types("stop", "Sight")
+	if !strings.Contains(p.text(), "1 share, all well") {
+		t.Error("a page that is out of sight is kept live")
+	}
+	look(false)
+	p.reads("Sight is paused")
+	p.await("document.querySelector('#away').hidden")
+	p.clean()
 }
 
 // uploadPage: a visitor's browser adds files on a share's own page, also while the

@@ -55,34 +55,44 @@ function place(pieces) {
 	}
 }
 
-// Listens to the server for as long as the page is open. When the server is gone
-// the page says so, and goes on when it is back.
-let silence;
+// Listens to the server for as long as the page is looked at: browsers have only a few
+// connections to one address, for all its pages. When the server is gone the page says
+// so, and goes on when it is back.
 function listen(address, on) {
-	const source = new EventSource(address);
-	const heard = () => {
+	let source = null;
+	let silence;
+	const stop = () => {
 		clearTimeout(silence);
-		silence = setTimeout(() => { source.close(); lost(); }, 20000);
+		source?.close();
+		source = null;
 	};
 	const lost = () => {
-		clearTimeout(silence);
 		away.hidden = false;
-		source.close();
-		setTimeout(() => listen(address, on), 1000);
+		stop();
+		setTimeout(start, 1000);
 	};
-	source.addEventListener("hello", (e) => {
-		heard();
-		away.hidden = true;
-		on.hello?.();
-		if (JSON.parse(e.data) !== body.dataset.version) location.reload();
-	});
-	source.addEventListener("beat", heard);
-	for (const [name, f] of Object.entries(on)) {
-		if (name === "hello") continue;
-		source.addEventListener(name, (e) => { heard(); f(JSON.parse(e.data)); });
-	}
-	source.onerror = lost;
-	addEventListener("pagehide", () => { clearTimeout(silence); source.close(); }, { once: true });
+	const heard = () => {
+		clearTimeout(silence);
+		silence = setTimeout(lost, 20000);
+	};
+	const start = () => {
+		if (source || document.hidden) return;
+		source = new EventSource(address);
+		source.onerror = lost;
+		source.addEventListener("beat", heard);
+		source.addEventListener("hello", (e) => {
+			heard();
+			away.hidden = true;
+			on.hello?.();
+			if (JSON.parse(e.data) !== body.dataset.version) location.reload();
+		});
+		for (const [name, f] of Object.entries(on)) {
+			if (name !== "hello") source.addEventListener(name, (e) => { heard(); f(JSON.parse(e.data)); });
+		}
+	};
+	document.addEventListener("visibilitychange", () => document.hidden ? stop() : start());
+	addEventListener("pagehide", stop);
+	start();
 }
 if (body.dataset.live) {
 	const query = body.dataset.live === "all" ? "" : "?" + body.dataset.live;
