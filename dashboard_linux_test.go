@@ -20,8 +20,7 @@ import (
 )
 
 // TestInBrowser: the dashboard in a real browser, with a real agent behind it.
-func TestInBrowser(t *testing.T) {
-	t.Parallel()
+func TestInBrowser(t *testing.T) { // not beside others, which its load would disturb
 	in := startBrowser(t)
 	for name, test := range map[string]func(*testing.T, context.Context){
 		"add a folder":       addAFolder,

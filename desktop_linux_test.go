@@ -92,8 +92,7 @@ func (u *person) opens(part string) func() bool {
 }
 
 // TestOnADesktop: what a person does with a mouse, on a real desktop.
-func TestOnADesktop(t *testing.T) {
-	t.Parallel()
+func TestOnADesktop(t *testing.T) { // not beside others, which its load would disturb
 	desk := rig.New(t)
 	u := newPerson(t, desk)
 	u.types("share", "web", u.folder("Pictures", "cat.txt"))
@@ -127,8 +126,7 @@ func TestOnADesktop(t *testing.T) {
 }
 
 // TestStartsAtLogin: switched on by one session, up in the next, by a real login.
-func TestStartsAtLogin(t *testing.T) {
-	t.Parallel()
+func TestStartsAtLogin(t *testing.T) { // not beside others, which its load would disturb
 	desk := rig.Login(t, func(config string) {
 		exe, err := exec.LookPath("sharetray")
 		if err != nil {

@@ -98,10 +98,16 @@ func (p *place) clear(paths Paths) {
 	}
 }
 
-// makePlaces makes the folders that an agent needs.
+// makePlaces makes the folders that an agent needs. One that ends tidies up, and may
+// take away a folder in the moment in which another is made in it.
 func makePlaces(paths Paths) error {
+	const tries = 100
 	for _, dir := range []string{paths.State, paths.Logs, paths.Records, paths.Links, filepath.Dir(paths.Control)} {
-		if err := platform.PrivateDir(dir); err != nil {
+		err := platform.PrivateDir(dir)
+		for n := 1; n < tries && errors.Is(err, fs.ErrNotExist); n++ {
+			err = platform.PrivateDir(dir)
+		}
+		if err != nil {
 			return problem.New(problem.Conflict, "a private folder can't be had: %w; make it yours alone, or remove it", err)
 		}
 	}
